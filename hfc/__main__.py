@@ -1,0 +1,69 @@
+"""The command line: ``python -m hfc reproduce ...`` and ``python -m hfc data``."""
+
+import argparse
+import sys
+
+from hfc import data, experiments
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m hfc", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    reproduce = commands.add_parser(
+        "reproduce", help="run an experiment; a stopped run goes on where it was"
+    )
+    reproduce.add_argument("experiment", choices=tuple(experiments.EXPERIMENTS))
+    reproduce.add_argument("--scale", choices=("quick", "cpu", "paper"), default="quick")
+    reproduce.add_argument("--data", choices=data.NAMES, default="synthetic")
+    reproduce.add_argument("--seeds", type=int, default=3, help="how many (default 3)")
+    reproduce.add_argument("--folder", default="runs", help="where to keep results (default runs)")
+    reproduce.add_argument("--jobs", type=int, help="units at a time (default: one a core)")
+    reproduce.add_argument("--scheduler", help="address of a Dask scheduler, tcp://...")
+    reproduce.set_defaults(run=_reproduce)
+
+    where = commands.add_parser("data", help="tell which data sets are where, or download one")
+    where.add_argument("--root", help="folder to look in (default $HFC_DATA or ~/.cache/hfc)")
+    where.add_argument("--download", choices=data.NAMES[1:], help="download this data set")
+    where.set_defaults(run=_data)
+
+    chosen = parser.parse_args(arguments)
+    try:
+        chosen.run(chosen)
+    except (data.DatasetError, ValueError, RuntimeError) as error:
+        print(f"hfc: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _reproduce(chosen):
+    result = experiments.run(
+        chosen.experiment,
+        chosen.scale,
+        chosen.data,
+        chosen.seeds,
+        folder=chosen.folder,
+        jobs=chosen.jobs,
+        scheduler=chosen.scheduler,
+    )
+    means = result.summary.xs("mean", axis=1, level=1)
+    print(means.round(1).to_string())
+    name = f"{result.experiment}/{result.scale}-{result.dataset}.json"
+    print(f"means over seeds {result.seeds}; stored with intervals in {chosen.folder}/{name}")
+
+
+def _data(chosen):
+    if chosen.download:
+        root = data.download(chosen.download, chosen.root)
+        print(f"{chosen.download} is ready in {root}")
+        return
+    print(f"root: {data.data_root(chosen.root)}")
+    for name in data.NAMES:
+        print(f"{name:10} {data.state(name, chosen.root)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,291 @@
+"""One training loop for every recipe.
+
+>>> import torch
+>>> from hfc import data, models
+>>> train = data.load("synthetic", "train", size=500)
+>>> _ = torch.manual_seed(0)
+>>> model = models.build("small", num_classes=10)
+>>> history = fit(model, train, Recipe(epochs=1, batch_size=50), progress=False)
+>>> sorted(history.rows[0])
+['epoch', 'loss', 'seconds', 'train_accuracy']
+"""
+
+import dataclasses
+import io
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import nn
+from tqdm.auto import tqdm
+
+from hfc.augment import crop_flip
+from hfc.data import ImageSet
+from hfc.files import write_whole
+
+__all__ = ["History", "Recipe", "autocast", "fit"]
+
+Probe = Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: everything but the network and the data.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training set.
+    batch_size : int
+        Images per step; the last, smaller batch of an epoch is left out.
+    optimizer : {"sgd", "adam"}
+        ``"sgd"`` is with Nesterov momentum 0.9.
+    lr : float
+        Learning rate, at its highest.
+    schedule : {"triangle", "constant"}
+        ``"triangle"`` rises for the first quarter of the steps and falls to zero.
+    weight_decay : float
+        L2 penalty on the weights of convolutions and linear layers.
+    label_smoothing : float
+        0 to below 1.
+    shift : int
+        Random shift by up to so many pixels (:func:`hfc.augment.crop_flip`).
+    flip : bool
+        Random mirroring.
+    seed : int
+        Order of the images, augmentation and dropout. The initial weights are the model's.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    schedule: str = "triangle"
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    shift: int = 0
+    flip: bool = False
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not (self.lr > 0 and math.isfinite(self.lr)):
+            raise ValueError(f"lr must be a finite number above 0, got {self.lr}")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
+        for name, known in (("optimizer", _OPTIMIZERS), ("schedule", _SCHEDULES)):
+            if getattr(self, name) not in known:
+                wanted, got = ", ".join(known), getattr(self, name)
+                raise ValueError(f"{name} must be one of {wanted}, got {got!r}")
+
+
+@dataclass
+class History:
+    """What happened in each epoch.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One per epoch: ``epoch`` (from 1), ``loss`` and ``train_accuracy`` (running means over
+        the epoch, the accuracy in [0, 1], on augmented images), ``seconds``, and what the
+        probes returned.
+    """
+
+    rows: list[dict] = field(default_factory=list)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The rows as a table, one epoch a row."""
+        return pd.DataFrame(self.rows).set_index("epoch")
+
+
+def fit(
+    model: nn.Module,
+    data: ImageSet,
+    recipe: Recipe,
+    *,
+    probes: Sequence[Probe] = (),
+    device=None,
+    resume: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> History:
+    """Train a model in place.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps ``(N, C, H, W)`` in [0, 1] to logits ``(N, classes)``.
+    data : ImageSet
+        The training set; it is moved to ``device`` whole.
+    recipe : Recipe
+    probes : sequence of callables
+        After each epoch ``probe(model)`` returns names and numbers for the history.
+    device : torch.device, optional
+        Default: where the model is.
+    resume : path, optional
+        Checkpoint file. It is written after every epoch; if it is there, training goes on
+        from it, to the same final weights as without the break. A checkpoint of another
+        recipe or data set is refused; a damaged one is reported and training starts afresh.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError
+        If the data set is smaller than one batch, or ``resume`` belongs to another training.
+    FloatingPointError
+        If the loss becomes NaN or infinite; the last good checkpoint stays.
+
+    Notes
+    -----
+    The same seed, machine and thread count give the same weights, bit for bit. In bfloat16
+    where the hardware has it (:func:`autocast`).
+    """
+    if len(data) < recipe.batch_size:
+        raise ValueError(
+            f"data must hold at least one batch of {recipe.batch_size} images, got {len(data)}"
+        )
+    device = torch.device(device or next(model.parameters()).device)
+    model.to(device, memory_format=torch.channels_last)
+    data = data.to(device)
+    optimizer = _OPTIMIZERS[recipe.optimizer](_parameter_groups(model, recipe), lr=recipe.lr)
+    identity = {"recipe": dataclasses.asdict(recipe), "data": data.fingerprint}
+    history = History()
+    if resume is not None:
+        history.rows = _load_checkpoint(resume, model, optimizer, identity, device)
+    steps = len(data) // recipe.batch_size
+    with tqdm(
+        total=recipe.epochs * steps,
+        initial=len(history.rows) * steps,
+        desc=f"training on {data.name}",
+        unit="step",
+        leave=False,
+        **({} if progress else {"disable": True}),
+    ) as bar:
+        for epoch in range(len(history.rows), recipe.epochs):
+            row = _epoch(model, data, recipe, optimizer, epoch, bar)
+            for probe in probes:
+                row |= probe(model)
+            history.rows.append(row)
+            if resume is not None:
+                _save_checkpoint(resume, model, optimizer, identity, history.rows)
+            bar.set_postfix(epoch=row["epoch"], train_accuracy=f"{row['train_accuracy']:.3f}")
+    return history
+
+
+def autocast(device) -> torch.autocast:
+    """Context for forward passes: bfloat16 where ``device`` computes in it, else float32."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        enabled = torch.cuda.is_bf16_supported()
+    else:
+        # torch has no public question for this.
+        enabled = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def _epoch(model, data, recipe, optimizer, epoch, bar):
+    start = time.perf_counter()
+    model.train()
+    device, size = data.images.device, recipe.batch_size
+    steps = len(data) // size
+    # Each epoch has random streams of its own, so that a resumed training repeats them.
+    generator = torch.Generator().manual_seed(recipe.seed * 10_000 + epoch)
+    order = torch.randperm(len(data), generator=generator).to(device)
+    losses, right = torch.empty(steps, device=device), torch.zeros((), device=device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(recipe.seed * 10_000 + epoch)
+        for step in range(steps):
+            rate = _SCHEDULES[recipe.schedule](
+                (epoch * steps + step + 0.5) / (recipe.epochs * steps)
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.lr * rate
+            batch = order[step * size : (step + 1) * size]
+            images, labels = data.images[batch], data.labels[batch]
+            images = crop_flip(images, shift=recipe.shift, flip=recipe.flip, generator=generator)
+            with autocast(device):
+                logits = model(images.contiguous(memory_format=torch.channels_last))
+                loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[step] = loss.detach()
+            right += (logits.detach().argmax(dim=1) == labels).sum()
+            bar.update()
+    bad = (~losses.isfinite()).nonzero()
+    if len(bad):
+        raise FloatingPointError(
+            f"the loss became {losses[bad[0, 0]].item()} at step {bad[0, 0].item() + 1} of epoch "
+            f"{epoch + 1}; a lower learning rate than lr={recipe.lr} may help"
+        )
+    return {
+        "epoch": epoch + 1,
+        "loss": losses.mean().item(),
+        "train_accuracy": right.item() / (steps * size),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _parameter_groups(model, recipe):
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    return [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others}]
+
+
+def _sgd(groups, lr):
+    return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
+
+
+_OPTIMIZERS = {"sgd": _sgd, "adam": torch.optim.Adam}
+# Share of the highest learning rate at a share of the training, both in [0, 1].
+_SCHEDULES = {
+    "triangle": lambda done: min(done / 0.25, (1 - done) / 0.75),
+    "constant": lambda done: 1.0,
+}
+
+
+def _save_checkpoint(path, model, optimizer, identity, rows):
+    buffer = io.BytesIO()
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}
+    torch.save(state | {"identity": identity}, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def _load_checkpoint(path, model, optimizer, identity, device):
+    """Put a checkpoint into model and optimizer; the rows so far, none if there is no file."""
+    if not Path(path).exists():
+        return []
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+        found = checkpoint["identity"]
+    except Exception as error:  # whatever a damaged file makes torch raise
+        warnings.warn(f"resume: {path} is damaged ({error}); starting afresh", stacklevel=3)
+        return []
+    if found != identity:
+        different = [k for k in identity["recipe"] if identity["recipe"][k] != found["recipe"][k]]
+        what = ", ".join(different) or "data set"
+        raise ValueError(f"resume: {path} is of another training (different {what})")
+    model.load_state_dict(checkpoint["model"])
+    optimizer.load_state_dict(checkpoint["optimizer"])
+    return checkpoint["rows"]
