@@ -96,12 +96,13 @@ def radius_sweep(
         Radii of the circle in waves per image.
     mean : Tensor, optional
         ``(C, 1, 1)``, a colour to add back to the HFC copies, which have no mean of their own
-        (:attr:`ImageSet.mean_colour` of the training set). Without it they are tested raw.
+        (:attr:`~hfc.data.ImageSet.mean_colour` of the training set). They are then tested both ways.
 
     Returns
     -------
     DataFrame
-        A row a radius, with counts of images (``n`` in all):
+        Indexed by ``copies`` (``"raw"``, ``"mean added"``) and ``radius``, with counts of
+        images (``n`` in all):
 
         ============================ ==========================================================
         ``only_low``                 right on the LFC copy, wrong on the HFC copy
@@ -129,19 +130,23 @@ def radius_sweep(
     if len(radii) == 0:
         raise ValueError("radii must hold at least one radius, got none")
     original = predict(model, data.images).argmax(dim=1) == data.labels
-    rows = [_sweep_row(model, data, radius, mean, original) for radius in radii]
-    return pd.DataFrame(rows).set_index("radius")
+    colours = {"raw": None} if mean is None else {"raw": None, "mean added": mean}
+    rows = {}
+    for radius in radii:
+        low_copies, high_copies = split(data.images, radius)
+        low = predict(model, low_copies).argmax(dim=1) == data.labels
+        for copies, colour in colours.items():
+            shown = high_copies if colour is None else high_copies + colour.to(high_copies.device)
+            answers = predict(model, shown).argmax(dim=1)
+            rows[copies, float(radius)] = _compare(data.labels, original, low, answers)
+    index = [(copies, float(radius)) for copies in colours for radius in radii]
+    table = pd.DataFrame.from_dict(rows, orient="index").loc[index]
+    return table.rename_axis(["copies", "radius"])
 
 
-def _sweep_row(model, data, radius, mean, original):
-    low_copies, high_copies = split(data.images, radius)
-    if mean is not None:
-        high_copies += mean.to(high_copies.device)
-    low = predict(model, low_copies).argmax(dim=1) == data.labels
-    answers = predict(model, high_copies).argmax(dim=1)
-    high = answers == data.labels
-    top = answers.bincount().argmax()
-    count = {
+def _compare(labels, original, low, answers):
+    high, top = answers == labels, answers.bincount().argmax()
+    cells = {
         "n": torch.ones_like(low),
         "original": original,
         "only_low": low & ~high,
@@ -150,9 +155,9 @@ def _sweep_row(model, data, radius, mean, original):
         "neither": ~low & ~high,
         "only_low_and_original": low & ~high & original,
         "only_high_and_original": high & ~low & original,
-        "high_constant": data.labels == top,
+        "high_constant": labels == top,
     }
-    row = {"radius": float(radius)} | {name: int(mask.sum()) for name, mask in count.items()}
+    row = {name: int(cell.sum()) for name, cell in cells.items()}
     row["high_top_share"] = (answers == top).float().mean().item()
-    row["only_high_independent"] = (high.float().mean() * (~low).float().mean()).item() * len(data)
+    row["only_high_independent"] = (high.float().mean() * (~low).float().sum()).item()
     return row

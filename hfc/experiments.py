@@ -302,11 +302,8 @@ def _as_json(chosen):
 
 
 def _observe(model, train_set, test_set, chosen):
-    records = []
-    for copies, mean in (("raw", None), ("mean added", train_set.mean_colour)):
-        sweep = radius_sweep(model, test_set, chosen["radii"], mean=mean)
-        records += [{"copies": copies} | row for row in sweep.reset_index().to_dict("records")]
-    return records
+    sweep = radius_sweep(model, test_set, chosen["radii"], mean=train_set.mean_colour)
+    return sweep.reset_index().to_dict("records")
 
 
 _RADII = (0, 2, 4, 5, 6, 8, 12, 16)

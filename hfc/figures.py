@@ -16,6 +16,7 @@ import html
 import io
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import ipywidgets
@@ -326,9 +327,10 @@ def _panel(image, caption, alt, role, circle, width):
     text = html.escape(caption).replace("\n", "<br>")
     return (
         f'<figure style="margin:0;flex:0 1 {width}px;min-width:{min(width, 130)}px">'
-        f'<div style="position:relative;line-height:0"><img class="dark-light" alt="'
-        f'{html.escape(alt, quote=True)}" src="{_png(pixels)}" style="width:100%;'
-        f'border-radius:0;image-rendering:pixelated">{ring}</div>'
+        f'<div style="position:relative;line-height:0"><img class="dark-light" '
+        f'src="{_png(pixels)}" alt="{html.escape(alt, quote=True)}" style="width:100%;'
+        f"aspect-ratio:{pixels.shape[1]}/{pixels.shape[0]};border-radius:0;"
+        f'image-rendering:pixelated">{ring}</div>'
         f'<figcaption style="{line}font-size:.85rem;padding-top:3px;margin:0;text-align:left">'
         f"{text}</figcaption></figure>"
     )
@@ -411,17 +413,31 @@ def slideshow(
             f"a slideshow needs frames with one label each, got {len(frames)} and {len(labels)}"
         )
     slider = ipywidgets.SelectionSlider(
-        options=list(zip(labels, range(len(labels)), strict=True)),
+        options=[(str(label), index) for index, label in enumerate(labels)],
         index=start,
         description=name,
         style={"description_width": "initial"},
         layout={"width": "100%", "max_width": "480px"},
     )
-    stack = ipywidgets.Stack(
-        [ipywidgets.HTML(frame.markup) for frame in frames], selected_index=start
-    )
+    markup, shared = _share_pictures([frame.markup for frame in frames])
+    stack = ipywidgets.Stack([ipywidgets.HTML(m) for m in markup], selected_index=start)
     ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
-    return ipywidgets.VBox([slider, stack])
+    return ipywidgets.VBox([slider, stack, ipywidgets.HTML(shared, layout={"display": "none"})])
+
+
+def _share_pictures(frames):
+    """Keep a picture that stands in several frames once, as the background of empty ones."""
+    uses = Counter(source for frame in frames for source in re.findall(r'src="([^"]*)"', frame))
+    rules = []
+    for source in (source for source, count in uses.items() if count > 1):
+        name = "hfc-" + hashlib.sha1(source.encode()).hexdigest()[:8]
+        rules.append(f".{name}{{background:url({source}) 0 0/100% 100%}}")
+        empty = f'class="dark-light {name}" src="{_EMPTY}"'
+        frames = [frame.replace(f'class="dark-light" src="{source}"', empty) for frame in frames]
+    return frames, f"<style>{''.join(rules)}</style>"
+
+
+_EMPTY = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
 def radius_explorer(
