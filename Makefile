@@ -38,6 +38,7 @@ $(READY): pyproject.toml constraints.txt
 # The notebook cache knows only the chapters' code, so it is dropped when the code or the
 # results behind them change.
 book: $(READY)
+	@test $(DATASET) = synthetic || $(BIN)/python -m hfc data --need $(DATASET)
 	@mkdir -p _build
 	@{ echo $(DATASET); git ls-files -co --exclude-standard $(SOURCES) | sort | xargs cat; } \
 	  | git hash-object --stdin > _build/sources.new

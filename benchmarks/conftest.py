@@ -1,5 +1,3 @@
-import statistics
-
 import pytest
 
 TIMES = pytest.StashKey[dict]()
@@ -16,17 +14,17 @@ def timed(benchmark, request):
         )
         if benchmark.stats:  # not with --benchmark-disable
             groups = request.config.stash.setdefault(TIMES, {})
-            groups.setdefault(group, {})[name] = statistics.median(benchmark.stats.stats.data)
+            groups.setdefault(group, {})[name] = benchmark.stats.stats.min
         return result
 
     return run
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Print each group's median times and how they compare with the group's first one."""
+    """Print the fastest round of each, the least disturbed, and its ratio to the group's first."""
     groups = config.stash.get(TIMES, {})
     if groups:
-        terminalreporter.section("ratios")
+        terminalreporter.section("fastest rounds and their ratios")
     for group, times in groups.items():
         terminalreporter.line(group)
         first = next(iter(times.values()))

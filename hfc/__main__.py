@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     where = commands.add_parser("data", help="tell which data sets are where, or download one")
     where.add_argument("--root", help="folder to look in (default $HFC_DATA or ~/.cache/hfc)")
     where.add_argument("--download", choices=data.NAMES[1:], help="download this data set")
+    where.add_argument("--need", metavar="NAME", help="fail unless this data set is ready")
     where.set_defaults(run=_data)
 
     chosen = parser.parse_args(arguments)
@@ -59,6 +60,11 @@ def _data(chosen):
     if chosen.download:
         root = data.download(chosen.download, chosen.root)
         print(f"{chosen.download} is ready in {root}")
+        return
+    if chosen.need:
+        state = data.state(chosen.need, chosen.root)
+        if state not in ("embedded", "ready"):
+            raise data.DatasetError(state)
         return
     print(f"root: {data.data_root(chosen.root)}")
     for name in data.NAMES:

@@ -164,8 +164,7 @@ def load(
     DatasetError
         If files are missing or damaged. Nothing else is ever loaded in their place.
     """
-    if name not in NAMES:
-        raise ValueError(f"name must be one of {', '.join(NAMES)}, got {name!r}")
+    _check_name(name, NAMES)
     if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}')
     if size is not None and size < 1:
@@ -194,6 +193,7 @@ def data_root(root: str | os.PathLike | None = None) -> Path:
 
 def state(name: str, root: str | os.PathLike | None = None) -> str:
     """``"embedded"``, ``"ready"``, or one sentence that says what is missing or damaged."""
+    _check_name(name, NAMES)
     if name == "synthetic":
         return "embedded"
     try:
@@ -225,8 +225,7 @@ def download(name: str, root: str | os.PathLike | None = None) -> Path:
     DatasetError
         If the download failed; nothing is left behind.
     """
-    if name not in _TORCHVISION:
-        raise ValueError(f"name must be one of {', '.join(_TORCHVISION)}, got {name!r}")
+    _check_name(name, _TORCHVISION)
     root = data_root(root)
     if state(name, root) == "ready":
         return root
@@ -243,6 +242,11 @@ def download(name: str, root: str | os.PathLike | None = None) -> Path:
         shutil.rmtree(root / part, ignore_errors=True)
         os.replace(Path(folder) / part, root / part)
     return root
+
+
+def _check_name(name, known):
+    if name not in known:
+        raise ValueError(f"name must be one of {', '.join(known)}, got {name!r}")
 
 
 def _load_real(name, split, root):

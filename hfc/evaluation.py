@@ -96,7 +96,8 @@ def radius_sweep(
         Radii of the circle in waves per image.
     mean : Tensor, optional
         ``(C, 1, 1)``, a colour to add back to the HFC copies, which have no mean of their own
-        (:attr:`~hfc.data.ImageSet.mean_colour` of the training set). They are then tested both ways.
+        (:attr:`~hfc.data.ImageSet.mean_colour` of the training set). Then they are tested both
+        ways.
 
     Returns
     -------

@@ -18,14 +18,13 @@ from pathlib import Path
 import joblib
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
 from hfc import data, models
 from hfc.data import ImageSet
 from hfc.evaluation import radius_sweep
 from hfc.files import write_whole
 from hfc.results import Result, code_hash, provenance, save
-from hfc.training import Recipe, fit
+from hfc.training import Recipe, fit, progress_bar
 
 __all__ = ["EXPERIMENTS", "Experiment", "run", "settings", "train"]
 
@@ -82,7 +81,8 @@ def run(
         end, the result. A run that was stopped goes on from there; units of other settings or
         of other code are done again.
     jobs : int, optional
-        Units at a time, each with its share of the cores; default one a core, on a GPU one.
+        Units at a time, each with its share of the cores; default one a core, on a GPU one,
+        on a cluster as many as it takes.
     scheduler : str, optional
         Address of a Dask scheduler (``tcp://...``) whose workers do the units.
     progress : bool
@@ -117,19 +117,21 @@ def run(
     left = [units[seed] for seed in seeds if done[seed] is None]
     failures = []
     with ExitStack() as stack:
-        bar = {} if progress else {"disable": True}
-        bar = stack.enter_context(
-            tqdm(total=len(seeds), initial=len(seeds) - len(left), desc=name, unit="seed", **bar)
+        bar = progress_bar(
+            len(seeds), initial=len(seeds) - len(left), desc=name, unit="seed", show=progress
         )
-        jobs = _jobs(jobs, len(left))
+        stack.enter_context(bar)
         if scheduler is not None:
             from distributed import Client
 
             stack.enter_context(Client(scheduler))
             stack.enter_context(joblib.parallel_config(backend="dask"))
-        alone = jobs == 1 and scheduler is None
-        threads = None if alone else max(1, joblib.cpu_count() // jobs)
-        tasks = (joblib.delayed(_attempt)(unit, threads, alone and progress) for unit in left)
+            jobs, threads = jobs or -1, 1
+        else:
+            jobs = _jobs(jobs, len(left))
+            threads = max(1, joblib.cpu_count() // jobs)
+        show = progress and jobs == 1
+        tasks = (joblib.delayed(_attempt)(unit, threads, show) for unit in left)
         for unit, outcome in joblib.Parallel(jobs, return_as="generator_unordered")(tasks):
             if isinstance(outcome, str):
                 failures.append(f"seed {unit.seed}: {outcome}")
@@ -269,12 +271,14 @@ class _Unit:
 
 def _attempt(unit, threads, progress):
     """The unit and its outcome: a dict, or a text that says what went wrong."""
-    if threads is not None:
-        torch.set_num_threads(threads)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
         return unit, unit.compute(progress)
     except Exception:  # reported at the end, so that the other units are not lost
         return unit, traceback.format_exc()
+    finally:
+        torch.set_num_threads(before)
 
 
 def _jobs(jobs, units):

@@ -246,7 +246,8 @@ def line_plot(
             getattr(axes, f"{axis}axis").set_major_formatter("{x:g}")
         axes.set(**limits)
         if len(lines) > 1:
-            figure.legend(loc="outside upper left", ncols=2)
+            short = max(map(len, lines)) <= 20
+            figure.legend(loc="outside upper left", ncols=2 if short else 1)
     return show(figure, alt)
 
 
@@ -297,18 +298,20 @@ def panels(
     roles = [None] * len(images) if roles is None else roles
     circles = [None] * len(images) if circles is None else circles
     rows = zip(images, captions, alts, roles, circles, strict=True)
-    return _side_by_side([_panel(*row, width) for row in rows], alts)
+    return _side_by_side([_panel(*row) for row in rows], alts, width)
 
 
-def _side_by_side(figures, alts):
+def _side_by_side(figures, alts, width):
+    # Two columns on a phone; as many as there is room for on a wide page.
     markup = (
-        '<div class="hfc-panels" style="display:flex;flex-wrap:wrap;gap:12px;'
+        '<div class="hfc-panels" style="display:grid;gap:14px;align-items:start;'
+        f"grid-template-columns:repeat(auto-fill,min({width}px,calc(50% - 7px)));"
         f'line-height:1.35;margin:2px 0">{"".join(figures)}</div>'
     )
     return Picture(markup, "; ".join(alts))
 
 
-def _panel(image, caption, alt, role, circle, width):
+def _panel(image, caption, alt, role, circle):
     if not alt.strip():
         raise ValueError("every picture needs alt text, got an empty string")
     if role is not None and role not in COLOURS:
@@ -325,14 +328,13 @@ def _panel(image, caption, alt, role, circle, width):
         )
     line = f"border-top:4px solid {COLOURS[role]};" if role else ""
     text = html.escape(caption).replace("\n", "<br>")
+    # Plain blocks: the theme gives <figure> and <figcaption> a look of its own.
     return (
-        f'<figure style="margin:0;flex:0 1 {width}px;min-width:{min(width, 130)}px">'
-        f'<div style="position:relative;line-height:0"><img class="dark-light" '
+        '<div><div style="position:relative;line-height:0"><img class="dark-light" '
         f'src="{_png(pixels)}" alt="{html.escape(alt, quote=True)}" style="width:100%;'
-        f"aspect-ratio:{pixels.shape[1]}/{pixels.shape[0]};border-radius:0;"
-        f'image-rendering:pixelated">{ring}</div>'
-        f'<figcaption style="{line}font-size:.85rem;padding-top:3px;margin:0;text-align:left">'
-        f"{text}</figcaption></figure>"
+        f"aspect-ratio:{pixels.shape[1]}/{pixels.shape[0]};padding:0;border-radius:0;"
+        f'background-color:transparent;image-rendering:pixelated">{ring}</div>'
+        f'<div style="{line}font-size:.85rem;padding-top:3px">{text}</div></div>'
     )
 
 
@@ -420,7 +422,9 @@ def slideshow(
         layout={"width": "100%", "max_width": "480px"},
     )
     markup, shared = _share_pictures([frame.markup for frame in frames])
-    stack = ipywidgets.Stack([ipywidgets.HTML(m) for m in markup], selected_index=start)
+    wide = {"width": "100%"}
+    pages = [ipywidgets.HTML(m, layout=wide) for m in markup]
+    stack = ipywidgets.Stack(pages, selected_index=start, layout=wide)
     ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
     return ipywidgets.VBox([slider, stack, ipywidgets.HTML(shared, layout={"display": "none"})])
 

@@ -30,7 +30,7 @@ from hfc.augment import crop_flip
 from hfc.data import ImageSet
 from hfc.files import write_whole
 
-__all__ = ["History", "Recipe", "autocast", "fit"]
+__all__ = ["History", "Recipe", "autocast", "fit", "progress_bar"]
 
 Probe = Callable[[nn.Module], Mapping[str, float]]
 
@@ -174,13 +174,12 @@ def fit(
     if resume is not None:
         history.rows = _load_checkpoint(resume, model, optimizer, identity, device)
     steps = len(data) // recipe.batch_size
-    with tqdm(
-        total=recipe.epochs * steps,
+    with progress_bar(
+        recipe.epochs * steps,
         initial=len(history.rows) * steps,
         desc=f"training on {data.name}",
         unit="step",
-        leave=False,
-        **({} if progress else {"disable": True}),
+        show=progress,
     ) as bar:
         for epoch in range(len(history.rows), recipe.epochs):
             row = _epoch(model, data, recipe, optimizer, epoch, bar)
@@ -191,6 +190,27 @@ def fit(
                 _save_checkpoint(resume, model, optimizer, identity, history.rows)
             bar.set_postfix(epoch=row["epoch"], train_accuracy=f"{row['train_accuracy']:.3f}")
     return history
+
+
+def progress_bar(total: int, *, initial: int = 0, desc: str, unit: str, show: bool = True):
+    """Progress bar for a terminal or a notebook, which goes away when it is done.
+
+    Parameters
+    ----------
+    total, initial : int
+        Steps in all, and steps done before.
+    desc, unit : str
+        What is counted.
+    show : bool
+        ``False``, or the environment variable ``TQDM_DISABLE``, hides the bar.
+
+    Returns
+    -------
+    tqdm.tqdm
+    """
+    # tqdm itself heeds the variable in terminals only.
+    hidden = not show or bool(os.environ.get("TQDM_DISABLE"))
+    return tqdm(total=total, initial=initial, desc=desc, unit=unit, leave=False, disable=hidden)
 
 
 def autocast(device) -> torch.autocast:

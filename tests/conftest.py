@@ -5,8 +5,8 @@ import pytest
 import torch
 
 # Every run of CI tries the same examples, so that it fails only when the code has changed.
-hypothesis.settings.register_profile("laptop", deadline=None, max_examples=100)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
+hypothesis.settings.register_profile("laptop", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.load_profile("ci" if "CI" in os.environ else "laptop")
 
 

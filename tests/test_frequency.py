@@ -46,12 +46,25 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 each_closed = pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """For tiny images, threads only wait for each other, and for long on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def take(path, patch):
+    """Filter by ``"matrices"`` or by ``"fft"``; the choice is internal and must not show."""
+    patch.setattr(frequency, "_LARGEST_OPERATOR", {"matrices": math.inf, "fft": -1}[path])
+
+
+# Lasts for one test, like a function's, but hypothesis may run many examples in it.
 @pytest.fixture(scope="class", params=["matrices", "fft"])
 def path(request):
-    """Both ways to filter; the choice between them is internal and must not show."""
     with pytest.MonkeyPatch.context() as patch:
-        largest = math.inf if request.param == "matrices" else -1
-        patch.setattr(frequency, "_LARGEST_OPERATOR", largest)
+        take(request.param, patch)
         yield request.param
 
 
@@ -373,8 +386,8 @@ def test_images_of_a_batch_do_not_touch_each_other(x, radius):
 def test_both_paths_agree_on_larger_images(shape, radius, name, monkeypatch, device):
     x = noise(*shape, device=device)
     results = []
-    for largest in (math.inf, -1):
-        monkeypatch.setattr(frequency, "_LARGEST_OPERATOR", largest)
+    for path in ("matrices", "fft"):
+        take(path, monkeypatch)
         low, high = split(x, radius)
         results.append({"low": low, "high": high, "band": band_pass(x, radius / 2, radius)}[name])
     assert_close(*results)
