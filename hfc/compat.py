@@ -65,7 +65,8 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
         corner = torch.maximum(boxes[best, :2], boxes[order, :2])
         overlap = (torch.minimum(boxes[best, 2:], boxes[order, 2:]) - corner).clamp(min=0)
         overlap = overlap.prod(dim=1)
-        order = order[overlap / (area[best] + area[order] - overlap) <= iou_threshold]
+        iou = overlap / (area[best] + area[order] - overlap)
+        order = order[~(iou > iou_threshold)]  # two boxes without area have iou NaN: keep both
     return torch.stack(kept) if kept else order
 
 

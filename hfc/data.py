@@ -120,8 +120,8 @@ class ImageSet:
     def fingerprint(self) -> str:
         """First 16 digits of the sha256 of pixels and labels: the same data, the same digits."""
         digest = hashlib.sha256()
-        digest.update((self.images * 255).round().to(torch.uint8).cpu().numpy())
-        digest.update(self.labels.cpu().numpy())
+        for part in ((self.images * 255).round().to(torch.uint8), self.labels):
+            digest.update(part.cpu().numpy().tobytes())  # in order, however it lies in memory
         return digest.hexdigest()[:16]
 
 
@@ -188,7 +188,7 @@ def load(
 
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Folder of the real data: ``root``, else ``$HFC_DATA``, else ``~/.cache/hfc``."""
-    return Path(root or os.environ.get("HFC_DATA") or Path.home() / ".cache" / "hfc")
+    return Path(root or os.environ.get("HFC_DATA") or "~/.cache/hfc").expanduser()
 
 
 def state(name: str, root: str | os.PathLike | None = None) -> str:
@@ -239,6 +239,7 @@ def download(name: str, root: str | os.PathLike | None = None) -> Path:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DatasetError(f"{name} could not be downloaded: {reason}.") from error
         part = _folder(dataset)
+        (root / part).parent.mkdir(exist_ok=True)
         shutil.rmtree(root / part, ignore_errors=True)
         os.replace(Path(folder) / part, root / part)
     return root
@@ -258,10 +259,11 @@ def _load_real(name, split, root):
         images = images.contiguous().float().div_(255)
         labels = torch.as_tensor(dataset.targets, dtype=torch.int64)
         return ImageSet(images, labels, tuple(dataset.classes), name)
-    except (OSError, EOFError, ValueError, RuntimeError, KeyError) as error:
+    except Exception as error:  # whatever damaged files make torchvision raise
         where = root / _folder(_dataset_class(name))
+        reason = str(error) or "not in its format"  # torchvision asserts without a text
         raise DatasetError(
-            f"{name} in {where} is damaged ({error}); remove that folder and get it again: "
+            f"{name} in {where} is damaged ({reason}); remove that folder and get it again: "
             f"python -m hfc data --download {name}"
         ) from error
 

@@ -112,6 +112,7 @@ def run(
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be at least one and all different, got {seeds}")
 
+    folder = None if folder is None else Path(folder).absolute()  # wherever a worker stands
     units = {seed: _Unit(name, scale, dataset, chosen, seed, folder) for seed in seeds}
     done = {seed: unit.stored() for seed, unit in units.items()}
     left = [units[seed] for seed in seeds if done[seed] is None]
@@ -226,12 +227,12 @@ class _Unit:
     dataset: str
     chosen: dict
     seed: int
-    folder: str | os.PathLike | None
+    folder: Path | None
 
     def file(self, ending) -> Path | None:
         if self.folder is None:
             return None
-        place = Path(self.folder) / self.name / f"{self.scale}-{self.dataset}"
+        place = self.folder / self.name / f"{self.scale}-{self.dataset}"
         return place / f"seed-{self.seed}.{ending}"
 
     @property
@@ -253,13 +254,17 @@ class _Unit:
         if self.folder is not None:
             text = json.dumps({"identity": self.identity, "unit": unit}, allow_nan=False)
             write_whole(self.file("json"), text.encode())
-            self.file("pt").unlink(missing_ok=True)
+            for checkpoint in self.file("json").parent.glob(f"seed-{self.seed}.*.pt"):
+                checkpoint.unlink()
 
     def compute(self, progress) -> dict:
         origin = provenance(_device())
         start = time.perf_counter()
         model, train_set, test_set, facts = train(
-            self.chosen, self.seed, resume=self.file("pt"), progress=progress
+            self.chosen,
+            self.seed,
+            resume=self.file(f"{self.identity[:8]}.pt"),  # no other settings, no other code
+            progress=progress,
         )
         records = EXPERIMENTS[self.name].measure(model, train_set, test_set, self.chosen)
         origin |= {
@@ -275,6 +280,8 @@ def _attempt(unit, threads, progress):
     torch.set_num_threads(threads)
     try:
         return unit, unit.compute(progress)
+    except (data.DatasetError, FloatingPointError) as error:  # says all there is to say
+        return unit, str(error)
     except Exception:  # reported at the end, so that the other units are not lost
         return unit, traceback.format_exc()
     finally:
@@ -320,9 +327,9 @@ EXPERIMENTS = {
             "quick": {
                 "model": "small",
                 "norm": "batch",
-                "recipe": Recipe(epochs=8, batch_size=64, lr=0.1),
-                "train_size": 5000,
-                "test_size": 2000,
+                "recipe": Recipe(epochs=6, batch_size=64, lr=0.1),
+                "train_size": 4000,
+                "test_size": 1000,
                 "hfc_strength": None,
                 "radii": _RADII,
             },

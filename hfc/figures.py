@@ -128,7 +128,7 @@ def style():
     return matplotlib.rc_context(_STYLE)
 
 
-def subplots(rows: int = 1, columns: int = 1, *, width: float = 5.6, height: float = 3.4, **axes):
+def subplots(rows: int = 1, columns: int = 1, *, width: float = 5.2, height: float = 3.4, **axes):
     """Empty figure in the book's style; finish it with :func:`show`.
 
     Parameters
@@ -136,7 +136,7 @@ def subplots(rows: int = 1, columns: int = 1, *, width: float = 5.6, height: flo
     rows, columns : int
         Grid of plots.
     width, height : float
-        Size in inches. Up to 5.6 wide the labels are readable on a phone.
+        Size in inches. Up to 5.2 wide the labels are readable on a phone.
     **axes
         Passed on to ``Figure.subplots``, for example ``sharey=True``.
 
@@ -370,12 +370,12 @@ def log_amplitude(image: Tensor, *, shift: bool = True) -> Tensor:
     Returns
     -------
     Tensor
-        ``(H, W)``: white is the strongest wave besides DC; black is 10,000 times weaker.
+        ``(H, W)``: white is the strongest wave besides DC; black is 1,000 times weaker or more.
     """
     amplitude = amplitude_phase(image.double())[0]
     amplitude = amplitude.reshape(-1, *image.shape[-2:]).mean(0)
     strongest = amplitude.flatten()[1:].max().clamp(min=1e-12)
-    logarithm = 1 + (amplitude / strongest).clamp(1e-4, 1).log10() / 4
+    logarithm = 1 + (amplitude / strongest).clamp(1e-3, 1).log10() / 3
     return torch.fft.fftshift(logarithm) if shift else logarithm
 
 
@@ -489,7 +489,7 @@ def _explorer_frame(image, spectrum, radius):
     )
     pictures = panels(
         [image, (spectrum * 15).round() / 15, low, high],
-        ["original", f"spectrum, circle r = {r}", f"LFC, r = {r}", f"HFC, r = {r}, around grey"],
+        ["original", "spectrum and circle", "LFC", "HFC, around grey"],
         alts=[
             "The original picture",
             f"Its amplitude spectrum with a circle of radius {r}",
@@ -498,7 +498,7 @@ def _explorer_frame(image, spectrum, radius):
         ],
         roles=["original", None, "low", "high"],
         circles=[None, radius, None, None],
-        width=150,
+        width=135,
     )
     text = f'<p style="margin:4px 0;line-height:1.35">{text}</p>'
     return Picture(f'<div style="padding:2px">{text}{pictures.markup}</div>', pictures.alt)
@@ -510,5 +510,5 @@ def _percent(share):
     for digits in (0, 1, 2):
         text = f"{percent:.{digits}f}"
         if float(text) not in (0, 100) or percent in (0, 100):
-            return f"{text} %"
-    return f"{text} %"
+            break
+    return f"{text}\N{NO-BREAK SPACE}%"

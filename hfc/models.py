@@ -164,7 +164,7 @@ class _PreActivationBlock(nn.Module):
         self.stride, self.extra = stride, out_channels - in_channels
 
     def forward(self, x):
-        shortcut = F.avg_pool2d(x, self.stride) if self.stride > 1 else x
+        shortcut = F.avg_pool2d(x, self.stride, ceil_mode=True) if self.stride > 1 else x
         # New channels start as zeros on both sides of the old ones.
         shortcut = F.pad(shortcut, (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
         return shortcut + self.residual(x)

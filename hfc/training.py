@@ -11,6 +11,7 @@
 """
 
 import dataclasses
+import hashlib
 import io
 import math
 import os
@@ -289,7 +290,8 @@ def _save_checkpoint(path, model, optimizer, identity, rows):
     buffer = io.BytesIO()
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}
     torch.save(state | {"identity": identity}, buffer)
-    write_whole(path, buffer.getvalue())
+    content = buffer.getvalue()
+    write_whole(path, hashlib.sha256(content).digest() + content)
 
 
 def _load_checkpoint(path, model, optimizer, identity, device):
@@ -297,13 +299,17 @@ def _load_checkpoint(path, model, optimizer, identity, device):
     if not Path(path).exists():
         return []
     try:
-        checkpoint = torch.load(path, map_location=device, weights_only=True)
+        content = Path(path).read_bytes()
+        if hashlib.sha256(content[32:]).digest() != content[:32]:  # torch.load would not notice
+            raise ValueError("its checksum does not match")
+        checkpoint = torch.load(io.BytesIO(content[32:]), map_location=device, weights_only=True)
         found = checkpoint["identity"]
     except Exception as error:  # whatever a damaged file makes torch raise
         warnings.warn(f"resume: {path} is damaged ({error}); starting afresh", stacklevel=3)
         return []
     if found != identity:
-        different = [k for k in identity["recipe"] if identity["recipe"][k] != found["recipe"][k]]
+        wanted, had = identity["recipe"], found["recipe"]
+        different = [k for k in wanted if k not in had or wanted[k] != had[k]]
         what = ", ".join(different) or "data set"
         raise ValueError(f"resume: {path} is of another training (different {what})")
     model.load_state_dict(checkpoint["model"])
