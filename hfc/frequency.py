@@ -17,6 +17,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -186,7 +187,8 @@ def radial_spectrum(x: Tensor) -> RadialSpectrum:
     Returns
     -------
     RadialSpectrum
-        ``energy`` of shape ``(..., R)`` and ``count`` of shape ``(R,)``.
+        ``energy`` of shape ``(..., R)``, float64 if ``x`` is, else float32, and ``count`` of
+        shape ``(R,)``.
 
     Raises
     ------
@@ -199,7 +201,7 @@ def radial_spectrum(x: Tensor) -> RadialSpectrum:
     count = torch.bincount(ring).to(x.device)
     energy = squared.new_zeros(*x.shape[:-2], len(count))
     energy = energy.index_add(-1, ring.to(x.device), squared)
-    return RadialSpectrum(energy.to(x.dtype), count)
+    return RadialSpectrum(energy, count)
 
 
 def amplitude_phase(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -213,8 +215,9 @@ def amplitude_phase(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     amplitude, phase : Tensor
-        Each of shape, dtype and device of ``x``, in the order of ``torch.fft.fft2``;
-        amplitude >= 0, phase in [-pi, pi].
+        Each of shape and device of ``x``, in the order of ``torch.fft.fft2``; float64 if ``x``
+        is, else float32 (sums over many pixels overflow in 16 bits); amplitude >= 0, phase in
+        [-pi, pi].
 
     Raises
     ------
@@ -227,7 +230,7 @@ def amplitude_phase(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     _check_images(x, "x")
     coefficients = torch.fft.fft2(_at_least_float32(x))
-    return coefficients.abs().to(x.dtype), coefficients.angle().to(x.dtype)
+    return coefficients.abs(), coefficients.angle()
 
 
 def recombine(amplitude: Tensor, phase: Tensor) -> Tensor:
@@ -301,8 +304,10 @@ def fourier_basis(height: int, width: int, u: int, v: int) -> Tensor:
     """
     _check_size(height, width)
     for name, frequency, size in (("u", u, height), ("v", v, width)):
-        if 2 * abs(frequency) > size:
-            raise ValueError(f"{name} must be at most {size // 2} in size, got {frequency}")
+        if not 2 * abs(frequency) <= size or frequency % 1:
+            raise ValueError(
+                f"{name} must be a whole number from {-(size // 2)} to {size // 2}, got {frequency}"
+            )
     y = torch.arange(height, dtype=torch.float64)[:, None] / height
     x = torch.arange(width, dtype=torch.float64) / width
     wave = torch.cos(2 * math.pi * (u * y + v * x))
@@ -318,7 +323,8 @@ def fourier_basis(height: int, width: int, u: int, v: int) -> Tensor:
 # column), and go back (one product). For small images this is far cheaper than a full FFT.
 
 _CHUNK = 2**19  # values filtered at a time: small enough to stay in a CPU's cache
-_LARGEST_OPERATOR = 2**22  # values; beyond it the FFT is faster
+_MOST_WAVES = 40  # K; the work per pixel grows with K, and beyond this the FFT is faster
+_LARGEST_OPERATOR = 2**22  # values; larger ones take longer to make than to use
 
 
 class _Ring(torch.autograd.Function):
@@ -338,13 +344,12 @@ class _Ring(torch.autograd.Function):
 
 
 class _Split(torch.autograd.Function):
-    """The disc and the rest in one pass over ``x``."""
+    """The disc and the rest."""
 
     @staticmethod
     def forward(x, radius, closed):
-        # Filled with zeros in one go: two threads get fresh memory faster than a loop does.
-        high = torch.zeros_like(x)
-        return _filter(x, -math.inf, radius, closed, rest=high), high
+        low = _filter(x, -math.inf, radius, closed)
+        return low, torch.sub(x, low, out=_empty_like(x))
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -356,53 +361,48 @@ class _Split(torch.autograd.Function):
         return high_gradient + difference, None, None
 
 
-def _filter(x, inner, outer, closed, rest=None):
-    """The ring of ``x``; what it leaves out is written to ``rest``, if given."""
-    images = _at_least_float32(x).reshape(-1, *x.shape[-2:])  # (N, H, W)
-    height, width = images.shape[1:]
+def _filter(x, inner, outer, closed):
+    """The ring of ``x``, a chunk of images at a time."""
+    images = _at_least_float32(x)
+    kept = _empty_like(images)
+    height, width = x.shape[-2:]
     waves = 2 * min(int(min(outer, width)), width // 2) + 1
-    fused = rest is not None and rest.dtype == images.dtype and rest.is_contiguous()
-    kept = torch.empty(x.shape, dtype=images.dtype, device=x.device)  # no view: see clamp_ etc.
-    if waves * height * height <= _LARGEST_OPERATOR:
-        with torch.autocast(x.device.type, enabled=False):
-            _filter_by_matrices(
-                images,
-                inner,
-                outer,
-                closed,
-                kept.view_as(images),
-                rest.view_as(images) if fused else None,
-            )
-    else:
-        kept.view_as(images).copy_(_filter_by_fft(images, inner, outer, closed))
-        fused = False
-    kept = kept.to(x.dtype)
-    if rest is not None and not fused:
-        torch.sub(x, kept, out=rest)
-    return kept
+    by_matrices = waves <= _MOST_WAVES and waves * height * height <= _LARGEST_OPERATOR
+    ring = _ring_by_matrices if by_matrices else _ring_by_fft
+    step = max(1, _CHUNK // (height * width)) if x.is_cpu else x.numel()
+    chunks = (t.reshape(-1, height, width).split(step) for t in (images, kept))
+    with torch.autocast(x.device.type, enabled=False):  # it would round the products
+        for chunk, out in zip(*chunks, strict=True):  # (N, H, W) each
+            ring(chunk, inner, outer, closed, out)
+    return kept.to(x.dtype)
 
 
-def _filter_by_matrices(images, inner, outer, closed, kept, rest):
-    height, width = images.shape[1:]
+def _ring_by_matrices(images, inner, outer, closed, out):
+    count, height, width = images.shape
     basis, projectors = _operators(
         height, width, inner, outer, closed, images.dtype, images.device
     )  # (K, W) and (K, H, H)
-    step = max(1, _CHUNK // (height * width)) if images.is_cpu else len(images)
-    for start in range(0, len(images), step):
-        chunk = images[start : start + step]  # (n, H, W)
-        rows = basis @ chunk.reshape(-1, width).T  # (K, n*H)
-        columns = rows.view(len(basis), len(chunk), height) @ projectors  # (K, n, H)
-        out = kept[start : start + step]
-        torch.mm(columns.view(len(basis), len(chunk) * height).T, basis, out=out.view(-1, width))
-        if rest is not None:
-            torch.sub(chunk, out, out=rest[start : start + step])
+    rows = basis @ images.reshape(-1, width).T  # (K, N*H)
+    columns = rows.view(-1, count, height) @ projectors  # (K, N, H)
+    torch.mm(columns.view(-1, count * height).T, basis, out=out.view(-1, width))
 
 
-def _filter_by_fft(images, inner, outer, closed):
-    height, width = images.shape[1:]
+def _ring_by_fft(images, inner, outer, closed, out):
+    height, width = images.shape[-2:]
     mask = _mask(_distance(height, width), inner, outer, closed)[:, : width // 2 + 1]
-    coefficients = torch.fft.rfft2(images) * mask.to(images.device)
-    return torch.fft.irfft2(coefficients, s=(height, width))
+    coefficients = torch.fft.rfft2(images).mul_(mask.to(images.device))
+    torch.fft.irfft2(coefficients, s=(height, width), out=out)
+
+
+def _empty_like(x):
+    """Memory for a result; on a CPU it comes from NumPy, which asks Linux for huge pages.
+
+    Otherwise the first touch of fresh memory takes as long as the filter itself.
+    """
+    if not x.is_cpu:
+        return torch.empty_like(x, memory_format=torch.contiguous_format)
+    memory = np.empty(x.numel() * x.element_size(), np.uint8)
+    return torch.frombuffer(memory, dtype=x.dtype).resize_(x.shape)  # not a view of anything
 
 
 @lru_cache(maxsize=16)
@@ -421,9 +421,9 @@ def _operators(height, width, inner, outer, closed, dtype, device):
 def _real_waves(n):
     """Orthonormal cosines and sines on n points, ``(n, n)``, and their frequencies ``(n,)``."""
     frequency = torch.arange(1, n + 1) // 2  # 0, 1, 1, 2, 2, ...
-    quarter = (torch.arange(n) % 2 == 0) & (frequency > 0)  # the sines
+    is_sine = (torch.arange(n) % 2 == 0) & (frequency > 0)
     angle = 2 * math.pi * torch.arange(n, dtype=torch.float64)[:, None] * frequency / n
-    waves = torch.where(quarter, angle.sin(), angle.cos())
+    waves = torch.where(is_sine, angle.sin(), angle.cos())
     return waves / waves.norm(dim=0), frequency.double()
 
 

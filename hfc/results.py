@@ -248,6 +248,7 @@ def _is_docstring(node):
     )
 
 
+@lru_cache(maxsize=1)
 def _commit():
     """Commit of the checkout, with a "+" if files differ from it; None outside git."""
     git = ["git", "-C", str(BOOK.parent)]

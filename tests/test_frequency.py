@@ -57,7 +57,8 @@ def one_thread():
 
 def take(path, patch):
     """Filter by ``"matrices"`` or by ``"fft"``; the choice is internal and must not show."""
-    patch.setattr(frequency, "_LARGEST_OPERATOR", {"matrices": math.inf, "fft": -1}[path])
+    patch.setattr(frequency, "_LARGEST_OPERATOR", math.inf)
+    patch.setattr(frequency, "_MOST_WAVES", {"matrices": math.inf, "fft": 0}[path])
 
 
 # Lasts for one test, like a function's, but hypothesis may run many examples in it.
@@ -120,8 +121,11 @@ def test_filters_keep_shape_dtype_and_device(filtered, shape, dtype, device):
 def test_other_functions_keep_shape_dtype_and_device(dtype, device):
     x = noise(2, 3, 8, 9, dtype=dtype, device=device)
     amplitude, phase = amplitude_phase(x)
+    at_least_float32 = torch.promote_types(dtype, torch.float32)
     for result in (amplitude, phase, recombine(amplitude, phase)):
-        assert (result.shape, result.dtype, result.device) == (x.shape, x.dtype, x.device)
+        expected = (x.shape, at_least_float32, x.device)
+        assert (result.shape, result.dtype, result.device) == expected
+    assert recombine(amplitude.to(dtype), phase).dtype == dtype
     assert (amplitude >= 0).all()
     assert phase.abs().max() <= math.pi + TOLERANCE[dtype]
     spectrum = radial_spectrum(x)
@@ -726,15 +730,23 @@ def test_bad_sizes(size):
 @pytest.mark.parametrize(
     ("u", "v", "text"),
     [
-        (5, 0, "u must be at most 4 in size, got 5"),
-        (-5, 0, "u must be at most 4 in size, got -5"),
-        (0, 4, "v must be at most 3 in size, got 4"),
-        (0, -4, "v must be at most 3 in size, got -4"),
+        (5, 0, "u must be a whole number from -4 to 4, got 5"),
+        (-5, 0, "u must be a whole number from -4 to 4, got -5"),
+        (0, 4, "v must be a whole number from -3 to 3, got 4"),
+        (0.5, 0, "u must be a whole number from -4 to 4, got 0.5"),
+        (0, math.nan, "v must be a whole number from -3 to 3, got nan"),
+        (0, -4, "v must be a whole number from -3 to 3, got -4"),
     ],
 )
 def test_wave_out_of_range(u, v, text):
     with pytest.raises(ValueError, match=f"^{text}$"):
         fourier_basis(8, 7, u, v)
+
+
+def test_sixteen_bits_do_not_overflow():
+    x = torch.ones(256, 256, dtype=torch.float16)
+    assert amplitude_phase(x)[0][0, 0] == 256 * 256
+    assert radial_spectrum(x).energy[0] == pytest.approx(256 * 256)
 
 
 def test_recombine_wants_one_device():
