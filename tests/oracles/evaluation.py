@@ -1,0 +1,37 @@
+"""The controls of a radius sweep, counted image by image from the answers themselves."""
+
+import math
+
+
+def wilson(count, n, z=1.959963984540054):
+    """Wilson's interval by its closed formula; z cuts off 2.5 % of a normal curve."""
+    share = count / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return centre - half, centre + half
+
+
+def compare(labels, original, low, high):
+    """The row of a sweep from the answers to the images and to their two copies."""
+    row = dict.fromkeys(("n", "original", "only_low", "only_high", "both", "neither"), 0)
+    row |= {"only_low_and_original": 0, "only_high_and_original": 0}
+    for label, to_image, to_low, to_high in zip(labels, original, low, high, strict=True):
+        cell = {
+            (True, False): "only_low",
+            (False, True): "only_high",
+            (True, True): "both",
+            (False, False): "neither",
+        }[to_low == label, to_high == label]
+        row["n"] += 1
+        row["original"] += to_image == label
+        row[cell] += 1
+        if to_image == label and cell.startswith("only"):
+            row[f"{cell}_and_original"] += 1
+    # The most frequent answer to the HFC copies; of two as frequent the smaller.
+    top = max(sorted(set(high)), key=list(high).count)
+    row["high_constant"] = sum(label == top for label in labels)
+    row["high_top_share"] = sum(answer == top for answer in high) / len(high)
+    right = sum(answer == label for answer, label in zip(high, labels, strict=True))
+    wrong = sum(answer != label for answer, label in zip(low, labels, strict=True))
+    row["only_high_independent"] = right * wrong / len(labels)
+    return row

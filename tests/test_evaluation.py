@@ -1,0 +1,295 @@
+"""``hfc.evaluation``: predictions, intervals, and a sweep whose cells are known beforehand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from hfc import models
+from hfc.data import ImageSet
+from hfc.evaluation import accuracy, predict, radius_sweep, wilson_interval
+from tests.oracles import data as filters
+from tests.oracles import evaluation as oracle
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def seeded(**settings):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return models.build("small", **{"num_classes": 3, "width": 8} | settings)
+
+
+def noise(n=23, size=16, channels=3, classes=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(n, channels, size, size, generator=generator)
+    labels = torch.randint(classes, (n,), generator=generator)
+    return ImageSet(images, labels, tuple("abcdefghij"[:classes]), "noise")
+
+
+# Predictions ------------------------------------------------------------------------------
+
+
+def test_predict_is_the_model_in_evaluation_mode():
+    model, images = seeded(dropout=0.5), noise().images
+    model(images)  # moves the running statistics off their start
+    with torch.no_grad():
+        wanted = model.eval()(images)
+    model.train()
+    logits = predict(model, images)
+    torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-5)
+    assert logits.dtype == torch.float32
+    assert not logits.requires_grad
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 22, 23, 24, 10_000])
+def test_batch_size_does_not_matter(batch_size):
+    model, images = seeded(), noise().images
+    logits = predict(model, images, batch_size=batch_size)
+    torch.testing.assert_close(logits, predict(model, images), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_predict_leaves_the_model_as_it_was(mode):
+    model = seeded(dropout=0.5).train(mode)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    predict(model, noise().images)
+    assert model.training is mode
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+
+
+def test_predict_leaves_the_mode_after_an_error():
+    class Broken(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("broken")
+
+    model = Broken().train()
+    with pytest.raises(RuntimeError, match="broken"):
+        predict(model, noise().images)
+    assert model.training
+
+
+def test_predict_nothing():
+    with pytest.raises(ValueError, match="images must hold at least one image, got none"):
+        predict(seeded(), torch.rand(0, 3, 8, 8))
+
+
+class Says(nn.Module):
+    """Answers with the number in the first pixel, in tenths."""
+
+    def forward(self, x):
+        answer = (x[:, 0, 0, 0] * 10).round().long()
+        return nn.functional.one_hot(answer, 10).float()
+
+
+def test_accuracy():
+    images = torch.rand(8, 1, 4, 4)
+    images[:, 0, 0, 0] = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7]) / 10
+    labels = torch.tensor([0, 1, 2, 3, 4, 5, 0, 0])
+    made = ImageSet(images, labels, tuple("abcdefghij"), "digits")
+    assert accuracy(Says(), made) == 6 / 8
+    assert accuracy(Says(), made.take(labels != 0)) == 1
+    assert accuracy(Says(), made.take(slice(6, 8))) == 0
+
+
+# Wilson's interval ------------------------------------------------------------------------
+
+counts = st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@given(counts)
+def test_wilson_by_its_formula(counts):
+    low, high = wilson_interval(*counts)
+    assert (low, high) == pytest.approx(oracle.wilson(*counts), abs=1e-9)
+    assert 0 <= low <= counts[0] / counts[1] <= high <= 1
+
+
+@given(counts, st.floats(0.5, 0.99), st.floats(0.5, 0.99))
+def test_wilson_levels_are_nested(counts, one, other):
+    inner = wilson_interval(*counts, level=min(one, other))
+    outer = wilson_interval(*counts, level=max(one, other))
+    assert outer[0] <= inner[0] + 1e-12
+    assert inner[1] <= outer[1] + 1e-12
+
+
+@given(counts)
+def test_wilson_is_symmetric(counts):
+    count, n = counts
+    low, high = wilson_interval(count, n)
+    assert wilson_interval(n - count, n) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("count", "n", "text"),
+    [(-1, 5, "not less than 0"), (6, 5, "must not be greater than n"), (0, 0, "not less than 1")],
+)
+def test_wilson_refuses(count, n, text):
+    with pytest.raises(ValueError, match=text):
+        wilson_interval(count, n)
+
+
+# The sweep --------------------------------------------------------------------------------
+
+HEIGHT = WIDTH = 16
+SLOW, FAST = (0, 2), (5, 0)  # two waves, at distances 2 and 5 from DC
+
+
+def wave(u, v):
+    y, x = np.arange(HEIGHT)[:, None] / HEIGHT, np.arange(WIDTH) / WIDTH
+    return np.cos(2 * np.pi * (u * y + v * x))
+
+
+class Reads(nn.Module):
+    """Reads the sign of a slow wave, or of a fast one if there is no slow one.
+
+    Class 0: slow, positive. Class 1: slow, negative. Classes 2 and 3: the same of the fast
+    wave. Class 4: neither wave is there. Class 5: neither, and the image is bright.
+    """
+
+    def forward(self, x):
+        slow, fast = (
+            (x * torch.from_numpy(wave(*w)).to(x)).sum(dim=(1, 2, 3)) for w in (SLOW, FAST)
+        )
+        bright = x.mean(dim=(1, 2, 3)) > 0.25
+        answer = torch.where(bright, 5, 4)
+        answer = torch.where(fast.abs() > 1, 2 + (fast < 0).long(), answer)
+        answer = torch.where(slow.abs() > 1, (slow < 0).long(), answer)
+        return nn.functional.one_hot(answer, 6).float()
+
+
+def drawn(slow, fast, brightness=0.5):
+    image = brightness + 0.2 * slow * wave(*SLOW) + 0.2 * fast * wave(*FAST)
+    return torch.from_numpy(image.clip(0, 1)).float()[None]
+
+
+def test_sweep_of_known_images():
+    cases = [  # slow, fast, label
+        (+1, +1, 0),  # right on the image and on its LFC, its HFC says 2
+        (+1, +1, 2),  # right on its HFC only
+        (-1, +1, 2),  # the same
+        (0, -1, 3),  # right on the image and on its HFC; its LFC is bright grey: 5
+        (0, 0, 5),  # right on the image and on its LFC; its HFC is black: 4
+        (-1, -1, 5),  # wrong everywhere
+    ]
+    images = torch.stack([drawn(slow, fast) for slow, fast, _ in cases])
+    labels = torch.tensor([label for *_, label in cases])
+    made = ImageSet(images, labels, tuple("abcdef"), "waves")
+    mean = torch.full((1, 1, 1), 0.5)
+    table = radius_sweep(Reads(), made, [1, 3, 8, 23], mean=mean)
+
+    assert table.index.names == ["copies", "radius"]
+    assert table.index.tolist() == [(c, r) for c in ("raw", "mean added") for r in (1, 3, 8, 23)]
+    # Between the two waves: answers to HFC 2, 2, 2, 3, 4, 3.
+    assert table.loc[("raw", 3)].to_dict() == {
+        "n": 6,
+        "original": 3,
+        "only_low": 2,
+        "only_high": 3,
+        "both": 0,
+        "neither": 1,
+        "only_low_and_original": 2,
+        "only_high_and_original": 1,
+        "high_constant": 2,  # two images are of class 2
+        "high_top_share": pytest.approx(3 / 6),
+        "only_high_independent": pytest.approx(3 * 4 / 6),
+    }
+    # With the mean back the HFC of the grey image is grey again, and right.
+    added = table.loc[("mean added", 3)]
+    assert added[["only_low", "only_high", "both", "neither"]].tolist() == [1, 3, 1, 1]
+    # Inside both waves the LFC copy is the mean alone: 5 everywhere.
+    assert table.loc[("raw", 1)][["only_low", "both"]].tolist() == [2, 0]
+    # Outside both, and where nothing is left outside, the LFC copy is the image.
+    for radius in (8, 23):
+        row = table.loc[("raw", radius)]
+        assert row["only_low"] + row["both"] == row["original"] == 3
+        assert row["high_top_share"] == 1  # every HFC copy is black: 4
+        assert row["high_constant"] == 0
+        row = table.loc[("mean added", radius)]
+        assert row["high_top_share"] == 1  # every copy is grey: 5
+        assert row["high_constant"] == 2
+
+
+class Linear(nn.Module):
+    """Some weights, the same for everybody who asks."""
+
+    def __init__(self, inputs, classes):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weight = torch.randn(classes, inputs, generator=generator)
+
+    def forward(self, x):
+        return x.flatten(1) @ self.weight.T
+
+
+@settings(max_examples=20)
+@given(
+    st.integers(1, 40), st.integers(4, 9), st.integers(1, 5), st.floats(0, 8), st.integers(0, 99)
+)
+def test_sweep_against_counting(n, size, classes, radius, seed):
+    made = noise(n, size, 2, classes, seed)
+    model, mean = Linear(2 * size * size, classes), made.mean_colour
+    table = radius_sweep(model, made, [radius], mean=mean)
+    pixels = made.images.double().numpy()
+    low = filters.low(pixels, radius)
+    copies = {"raw": pixels - low, "mean added": pixels - low + mean.double().numpy()}
+    weight = model.weight.double().numpy()
+
+    def logits(x):
+        return x.reshape(n, -1) @ weight.T
+
+    scores = [logits(x) for x in (pixels, low, *copies.values())]
+    top_two = np.sort(np.concatenate(scores), axis=1)[:, -2:]
+    if classes > 1 and (np.diff(top_two) < 1e-4).any():
+        return  # too close to call in float32
+    original, low_answers, *high_answers = (s.argmax(axis=1) for s in scores)
+    for name, answers in zip(copies, high_answers, strict=True):
+        wanted = oracle.compare(made.labels.tolist(), original, low_answers, answers.tolist())
+        row = table.loc[(name, radius)].to_dict()
+        assert row == pytest.approx(wanted, rel=1e-5)
+        assert row["only_low"] + row["only_high"] + row["both"] + row["neither"] == n
+        assert row["only_low_and_original"] <= min(row["only_low"], row["original"])
+
+
+def test_mean_added_adds_the_mean_and_nothing_else():
+    shown = []
+
+    class Watches(nn.Module):
+        def forward(self, x):
+            shown.append(x.clone())
+            return torch.zeros(len(x), 3)
+
+    made, mean = noise(), torch.tensor([0.25, 0.5, 1.0])[:, None, None]
+    radius_sweep(Watches(), made, [4], mean=mean)
+    images, low, high, high_and_mean = shown
+    assert images.equal(made.images)
+    assert high_and_mean.equal(high + mean)
+    torch.testing.assert_close(low + high, images)
+    torch.testing.assert_close(high.mean(dim=(2, 3)), torch.zeros(23, 3), atol=1e-6, rtol=0)
+
+
+def test_copies_are_raw_only_without_a_mean():
+    table = radius_sweep(seeded(), noise(), [2, 0.5])
+    assert table.index.tolist() == [("raw", 2.0), ("raw", 0.5)]
+
+
+def test_whole_numbers_are_counts():
+    table = radius_sweep(seeded(), noise(), (2,))
+    shares = {"high_top_share", "only_high_independent"}
+    assert {name for name in table if table[name].dtype != np.int64} == shares
+
+
+@pytest.mark.parametrize(
+    ("radii", "text"),
+    [
+        ([], "radii must hold at least one radius, got none"),
+        ([4, -1], "radius must be a number >= 0"),
+        ([math.nan], "radius must be a number >= 0"),
+    ],
+)
+def test_sweep_refuses(radii, text):
+    with pytest.raises(ValueError, match=text):
+        radius_sweep(seeded(), noise(), radii)

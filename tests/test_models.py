@@ -1,0 +1,213 @@
+"""``hfc.models``: shapes, sizes, and that each network is the one its name says."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hfc import models
+from hfc.models import build
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def seeded(name, seed=0, **settings):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build(name, **{"num_classes": 10} | settings)
+
+
+def parameters(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+def narrow(name):
+    return {"width": 8} if name.startswith("resnet") else {}
+
+
+each_name = pytest.mark.parametrize("name", models.NAMES)
+
+
+@each_name
+@pytest.mark.parametrize("norm", ["batch", "group", None])
+@pytest.mark.parametrize(
+    ("channels", "height", "width", "classes"), [(3, 32, 32, 10), (1, 28, 28, 3), (2, 8, 19, 1)]
+)
+def test_logits(name, norm, channels, height, width, classes, device):
+    model = seeded(name, norm=norm, in_channels=channels, num_classes=classes, **narrow(name))
+    logits = model.to(device)(torch.rand(4, channels, height, width, device=device))
+    assert logits.shape == (4, classes)
+    assert logits.isfinite().all()
+    kinds = {type(module) for module in model.modules()}
+    assert (nn.BatchNorm2d in kinds) == (norm == "batch")
+    assert (nn.GroupNorm in kinds) == (norm == "group")
+
+
+@each_name
+def test_gradient_reaches_every_weight_and_the_pixels(name):
+    model, images = seeded(name, **narrow(name)), torch.rand(4, 3, 16, 16, requires_grad=True)
+    model(images).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    assert images.grad.abs().sum() > 0
+
+
+@each_name
+def test_normalisation_is_inside(name):
+    model = seeded(name, norm=None, **narrow(name))
+    seen = []
+    first = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+    first.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    model(torch.full((2, 3, 32, 32), 0.5))
+    assert not seen[0].any()
+    model(torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 3, 32, 32))
+    assert seen[1][0].unique().tolist() == [-2]
+    assert seen[1][1].unique().tolist() == [2]
+
+
+@each_name
+def test_evaluation_treats_images_one_by_one(name):
+    model = seeded(name, **narrow(name)).eval()
+    images = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    together, alone = model(images), torch.cat([model(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+@each_name
+def test_seed_decides_the_weights(name):
+    first, same, other = (seeded(name, seed, **narrow(name)) for seed in (0, 0, 1))
+    weights = [torch.cat([p.flatten() for p in m.parameters()]) for m in (first, same, other)]
+    assert weights[0].equal(weights[1])
+    assert not weights[0].equal(weights[2])
+
+
+@each_name
+def test_dropout_is_before_the_last_layer(name):
+    model = seeded(name, norm=None, dropout=0.25, **narrow(name))
+    inputs = []
+    last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+    last.register_forward_pre_hook(lambda module, given: inputs.append(given[0].detach()))
+    images = torch.rand(200, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    model.eval()(images)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model.train()(images)
+    whole, thinned = inputs
+    alive = whole != 0
+    kept = thinned[alive] != 0
+    assert abs(kept.float().mean() - 0.75) < 0.03
+    # Nothing else is random, and what is kept makes up for what is dropped.
+    torch.testing.assert_close(thinned[alive][kept], whole[alive][kept] / 0.75)
+    # Features are dropped one by one, not whole images.
+    assert ((thinned != 0) & alive).any(dim=1).sum() == alive.any(dim=1).sum()
+
+
+def convolutions(model):
+    return [
+        (m.in_channels, m.out_channels, *m.kernel_size, *m.stride)
+        for m in model.modules()
+        if isinstance(m, nn.Conv2d)
+    ]
+
+
+def test_small():
+    assert convolutions(seeded("small")) == [
+        (3, 24, 5, 5, 2, 2),
+        (24, 32, 3, 3, 1, 1),
+        (32, 64, 3, 3, 1, 1),
+        (64, 64, 3, 3, 1, 1),
+    ]
+    norms = 2 * (24 + 32 + 64 + 64)
+    layers = 3 * 24 * 25 + 9 * (24 * 32 + 32 * 64 + 64 * 64) + 4 * 64 * 10 + 10
+    assert parameters(seeded("small")) == norms + layers
+
+
+def test_resnet18_is_the_one_of_the_re_runs():
+    # The count that re-runs report for the CIFAR-sized ResNet-18.
+    assert parameters(seeded("resnet18")) == 11_173_962
+    strided = [c for c in convolutions(seeded("resnet18")) if c[-1] == 2]
+    assert [(c[0], c[1], c[2]) for c in strided] == [
+        (64, 128, 3), (64, 128, 1), (128, 256, 3), (128, 256, 1), (256, 512, 3), (256, 512, 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("norm", ["batch", None])
+def test_resnet32_is_the_authors(norm):
+    """Widths 16, 32 and 64, five blocks of two convolutions each, no weights in shortcuts."""
+    model = seeded("resnet32", norm=norm)
+    wanted = [(3, 16, 3, 3, 1, 1)]
+    for before, width in ((16, 16), (16, 32), (32, 64)):
+        stride = 1 if width == 16 else 2
+        wanted += [(before, width, 3, 3, stride, stride), (width, width, 3, 3, 1, 1)]
+        wanted += [(width, width, 3, 3, 1, 1)] * 8
+    assert convolutions(model) == wanted
+    assert len(wanted) + 1 == 32  # and the linear layer
+    weights = sum(9 * a * b for a, b, *_ in wanted) + 64 * 10 + 10
+    if norm is None:
+        extra = sum(b for _, b, *_ in wanted)  # a bias for each channel
+    else:
+        # Before each convolution but the stem and the one after it, after the stem, at the end.
+        extra = 2 * (16 + sum(a for a, *_ in wanted[2:]) + 64)
+    assert parameters(model) == weights + extra
+
+
+def blocks(model):
+    return [m for m in model.modules() if isinstance(m, models._PreActivationBlock)]
+
+
+def test_resnet32_shortcuts_by_hand():
+    """Average pooling, and zeros as new channels on both sides of the old ones."""
+    for index, block in enumerate(blocks(seeded("resnet32", norm=None))):
+        for p in block.parameters():
+            nn.init.zeros_(p)
+        channels = {5: 16, 10: 32}.get(index)
+        x = torch.rand(2, channels or 16 * 2 ** (index // 5), 6, 4)
+        result = block(x).detach().numpy()
+        if channels is None:
+            assert np.array_equal(result, x.numpy())
+            continue
+        wanted = np.zeros((2, 2 * channels, 3, 2))
+        for i in range(3):
+            for j in range(2):
+                pixels = x.numpy()[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+                wanted[:, channels // 2 : channels // 2 + channels, i, j] = pixels.mean(axis=(2, 3))
+        np.testing.assert_allclose(result, wanted, rtol=1e-5)
+
+
+def test_resnet32_activates_before_it_convolves():
+    first, second = blocks(seeded("resnet32"))[:2]
+
+    def order(block):
+        return [type(m).__name__ for m in block.residual]
+
+    rest = ["Conv2d", "BatchNorm2d", "ReLU", "Conv2d"]
+    assert order(first) == rest
+    assert order(second) == ["BatchNorm2d", "ReLU", *rest]
+    # After the addition nothing is cut off: negative values go on.
+    for p in second.parameters():
+        nn.init.zeros_(p)
+    assert second(torch.full((1, 16, 4, 4), -1.0)).unique().tolist() == [-1]
+
+
+def test_width_is_that_of_the_first_stage():
+    assert convolutions(seeded("resnet18", width=16))[0][:2] == (3, 16)
+    assert convolutions(seeded("resnet32", width=24))[-1][:2] == (96, 96)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"name": "resnet50"}, "name must be one of small, convnet, resnet18, resnet32, got 'res"),
+        ({"norm": "layer"}, 'norm must be "batch", "group" or None, got \'layer\''),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
+        ({"dropout": -0.1}, "dropout must be at least 0 and below 1, got -0.1"),
+        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
+        ({"in_channels": 0}, "in_channels must be at least 1, got 0"),
+        ({"width": 0}, "width must be a positive multiple of 8, got 0"),
+        ({"width": 12}, "width must be a positive multiple of 8, got 12"),
+    ],
+)
+def test_build_refuses(changes, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        build(**{"name": "small", "num_classes": 10} | changes)

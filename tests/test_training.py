@@ -1,0 +1,449 @@
+"""``hfc.training``: what a recipe does, and that a training can be stopped at any moment."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hfc import data, models, training
+from hfc.data import ImageSet
+from hfc.evaluation import accuracy
+from hfc.training import Recipe, fit
+from tests.oracles import training as oracle
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def images_of_noise(n=60, size=8, classes=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(n, 3, size, size, generator=generator)
+    labels = torch.randint(classes, (n,), generator=generator)
+    return ImageSet(images, labels, tuple("abcdefghij"[:classes]), "noise")
+
+
+def seeded(seed=0, **settings):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return models.build("small", **{"num_classes": 3, "width": 8} | settings)
+
+
+def bits(model):
+    return b"".join(t.contiguous().numpy().tobytes() for t in model.state_dict().values())
+
+
+def untimed(history):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history.rows]
+
+
+# Everything that is random: order, shift, mirroring, dropout.
+RANDOM = Recipe(epochs=4, batch_size=16, shift=2, flip=True, label_smoothing=0.1)
+
+
+def trained(recipe=RANDOM, made=None, **settings):
+    model = seeded(dropout=0.5)
+    history = fit(model, made or images_of_noise(), recipe, progress=False, **settings)
+    return bits(model), untimed(history)
+
+
+# What a recipe does -----------------------------------------------------------------------
+
+
+class Recorded(nn.Module):
+    """A linear layer that remembers the batches it was shown."""
+
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.linear, self.seen = nn.Linear(inputs, classes), []
+
+    def forward(self, x):
+        self.seen.append(x.detach().clone())
+        return self.linear(x.flatten(1))
+
+
+@pytest.fixture
+def full_precision(monkeypatch):
+    off = torch.autocast("cpu", enabled=False)
+    monkeypatch.setattr(training, "autocast", lambda device: off)
+
+
+RECIPES = [
+    Recipe(epochs=3, batch_size=8, lr=0.05),
+    Recipe(epochs=3, batch_size=8, lr=0.05, schedule="constant", weight_decay=0.1),
+    Recipe(epochs=2, batch_size=5, lr=0.2, label_smoothing=0.3, weight_decay=0.0),
+    Recipe(epochs=3, batch_size=8, lr=0.01, optimizer="adam", weight_decay=0.1),
+    Recipe(epochs=2, batch_size=13, lr=0.01, optimizer="adam", schedule="constant"),
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.optimizer}-{r.schedule}")
+def test_training_by_hand(recipe, full_precision):
+    made, steps = images_of_noise(50, size=2), 50 // recipe.batch_size
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Recorded(12, 3)
+    start = [p.detach().numpy().copy() for p in (model.linear.weight, model.linear.bias)]
+    history = fit(model, made, recipe, progress=False)
+
+    # Each epoch shows every image at most once, in whole batches and in an order of its own.
+    place = {image.numpy().tobytes(): n for n, image in enumerate(made.images)}
+    order = [[place[x.contiguous().numpy().tobytes()] for x in batch] for batch in model.seen]
+    assert {len(batch) for batch in order} == {recipe.batch_size}
+    epochs = np.array(order).reshape(recipe.epochs, -1).tolist()
+    assert all(len(set(epoch)) == steps * recipe.batch_size for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == recipe.epochs
+
+    pixels, labels = made.images.double().flatten(1).numpy(), made.labels.numpy()
+    batches = [(pixels[batch], labels[batch]) for batch in order]
+    wanted, seen = oracle.train(*start, batches, recipe)
+    np.testing.assert_allclose(model.linear.weight.detach(), wanted[0], rtol=2e-3, atol=2e-5)
+    np.testing.assert_allclose(model.linear.bias.detach(), wanted[1], rtol=2e-3, atol=2e-5)
+    for k, row in enumerate(history.rows):
+        losses, hits = zip(*seen[k * steps : (k + 1) * steps], strict=True)
+        assert row["epoch"] == k + 1
+        assert row["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+        assert row["train_accuracy"] == pytest.approx(sum(hits) / (steps * recipe.batch_size))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
+def test_label_smoothing_is_that_of_torch(smoothing):
+    logits = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(4, (9,))
+    loss = nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+    loss.backward()
+    by_hand = oracle.loss_and_gradient(logits.detach().numpy(), labels.numpy(), smoothing)
+    assert loss.item() == pytest.approx(by_hand[0])
+    np.testing.assert_allclose(logits.grad, by_hand[1], atol=1e-12)
+
+
+def test_schedule_rises_for_a_quarter_and_falls_to_zero(monkeypatch):
+    rates = []
+
+    class Watched(torch.optim.SGD):
+        def step(self):
+            rates.extend({group["lr"] for group in self.param_groups})
+            super().step()
+
+    monkeypatch.setattr(torch.optim, "SGD", Watched)
+    fit(seeded(), images_of_noise(), Recipe(epochs=10, batch_size=15, lr=0.1), progress=False)
+    assert len(rates) == 40  # one rate for all parameters
+    assert np.argmax(rates) in (9, 10)
+    assert 0.09 < max(rates) <= 0.1
+    assert (np.diff(rates[:10]) > 0).all()
+    assert (np.diff(rates[10:]) < 0).all()
+    assert rates[0] == pytest.approx(0.1 * 0.5 / 10)
+    assert rates[-1] == pytest.approx(0.1 * 0.5 / 30)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_only_weights_decay(optimizer):
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.kernel = nn.Parameter(torch.ones(2, 3, 1, 1))
+            self.matrix = nn.Parameter(torch.ones(3, 3))
+            self.bias, self.scale = (nn.Parameter(torch.ones(3)) for _ in range(2))
+
+        def forward(self, x):
+            every = sum(p.sum() for p in self.parameters())
+            return torch.zeros(len(x), 3) + 0 * every
+
+    model = Idle()
+    recipe = Recipe(epochs=2, batch_size=20, optimizer=optimizer, lr=0.1, weight_decay=0.5)
+    fit(model, images_of_noise(), recipe, progress=False)
+    assert (model.kernel < 0.95).all()
+    assert (model.matrix < 0.95).all()
+    assert (model.bias == 1).all()
+    assert (model.scale == 1).all()
+
+
+def test_augmentation_is_used():
+    shown = []
+
+    def recording(**changes):
+        model = Recorded(192, 3)
+        fit(model, images_of_noise(), Recipe(1, batch_size=20, **changes), progress=False)
+        shown.append(torch.cat(model.seen))
+
+    recording()
+    recording(flip=True)
+    recording(shift=1)
+    plain, flipped, shifted = shown  # the order is the same
+    same = (flipped == plain).all(dim=(1, 2, 3))
+    mirrored = (flipped == plain.flip(-1)).all(dim=(1, 2, 3))
+    assert (same ^ mirrored).all()
+    assert 10 < mirrored.sum() < 50
+    assert 0 < (shifted == plain).all(dim=(1, 2, 3)).sum() < 30
+
+
+def test_learns():
+    train_set, test_set = (
+        data.load("synthetic", split, size=size) for split, size in (("train", 1500), ("test", 500))
+    )
+    model = seeded(num_classes=10, width=24)
+    history = fit(model, train_set, Recipe(epochs=4, batch_size=50), progress=False)
+    table = history.table
+    assert table.index.tolist() == [1, 2, 3, 4]
+    assert table["loss"].is_monotonic_decreasing
+    assert table["train_accuracy"].iloc[-1] > 0.4
+    assert accuracy(model, test_set) > 0.4  # chance is 0.1
+    assert model.training
+
+
+# Randomness -------------------------------------------------------------------------------
+
+
+def test_seed_decides_everything():
+    state = torch.get_rng_state()
+    weights, rows = trained()
+    assert torch.get_rng_state().equal(state)  # torch's global stream is not touched,
+    torch.rand(3)
+    assert trained() == (weights, rows)  # and plays no part
+    others = [
+        trained(dataclasses.replace(RANDOM, seed=1)),
+        trained(dataclasses.replace(RANDOM, shift=1)),
+        trained(dataclasses.replace(RANDOM, flip=False)),
+        trained(made=images_of_noise(seed=1)),
+    ]
+    assert len({weights, *(other[0] for other in others)}) == 5
+
+
+def test_dropout_follows_the_seed():
+    made, recipe = images_of_noise(16), Recipe(epochs=2, batch_size=16)
+    found = []
+    for dropout in (0.5, 0.5, 0.0):
+        model = seeded(dropout=dropout)
+        fit(model, made, recipe, progress=False)
+        found.append(bits(model))
+    assert found[0] == found[1] != found[2]
+
+
+def test_probes():
+    called = []
+
+    def probe(model):
+        called.append(bits(model))
+        model.eval()
+        torch.rand(5)  # a probe may leave traces; the training does not see them
+        return {"probed": len(called), "accuracy": accuracy(model, images_of_noise())}
+
+    plain_weights, plain_rows = trained()
+    weights, rows = trained(probes=[probe, lambda model: {"other": -1.5}])
+    assert weights == plain_weights == called[-1]
+    assert len(set(called)) == RANDOM.epochs
+    assert [row["probed"] for row in rows] == [1, 2, 3, 4]
+    assert {row["other"] for row in rows} == {-1.5}
+    assert all(0 <= row["accuracy"] <= 1 for row in rows)
+    names = plain_rows[0].keys()
+    assert [{k: row[k] for k in names} for row in rows] == plain_rows
+
+
+def test_progress_is_shown_unless_hidden(capfd, monkeypatch):
+    def shown(**settings):
+        fit(seeded(), images_of_noise(), Recipe(1, batch_size=20), **settings)
+        out, err = capfd.readouterr()
+        assert not out
+        return err
+
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    assert "training on noise" in shown()
+    assert not shown(progress=False)
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    assert not shown()
+
+
+# Stopping and resuming --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return trained()
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """A checkpoint of a training that was stopped in its third epoch."""
+
+    def stop(model):
+        stop.left -= 1
+        if stop.left == 0:
+            raise KeyboardInterrupt
+        return {}
+
+    stop.left, path = 3, tmp_path / "deep" / "training.pt"
+    with pytest.raises(KeyboardInterrupt):
+        trained(resume=path, probes=[stop])
+    return path
+
+
+def test_resume(stopped, undisturbed):
+    epochs = []
+    assert trained(resume=stopped, probes=[lambda m: epochs.append(0) or {}]) == undisturbed
+    assert len(epochs) == 2  # of four
+    # And once more, with nothing left to do.
+    assert trained(resume=stopped, probes=[lambda m: epochs.append(0) or {}]) == undisturbed
+    assert len(epochs) == 2
+    assert list(stopped.parent.iterdir()) == [stopped]
+
+
+def test_checkpoints_change_nothing(undisturbed, tmp_path):
+    assert trained(resume=tmp_path / "new.pt") == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("changes", "made", "different"),
+    [
+        ({"lr": 0.05}, None, "lr"),
+        ({"seed": 1}, None, "seed"),
+        ({"epochs": 5, "flip": False}, None, "epochs, flip"),
+        ({}, images_of_noise(seed=1), "data set"),
+    ],
+)
+def test_checkpoint_of_another_training_is_refused(changes, made, different, stopped):
+    before = stopped.read_bytes()
+    text = f"resume: {stopped} is of another training (different {different})"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        trained(dataclasses.replace(RANDOM, **changes), made, resume=stopped)
+    assert stopped.read_bytes() == before
+
+
+def test_checkpoint_of_an_older_recipe_is_refused(stopped, monkeypatch):
+    """One that has no value yet for a field that came later."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Later(Recipe):
+        mixup: float = 0.0
+
+    with pytest.raises(ValueError, match=r"of another training \(different mixup\)"):
+        trained(Later(**dataclasses.asdict(RANDOM)), resume=stopped)
+
+
+def flipped(content, share):
+    changed = bytearray(content)
+    changed[int(share * len(changed))] ^= 0x10
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-1],
+        lambda content: content + b"x",
+        lambda content: bytes(len(content)),
+        lambda content: b"something else entirely",
+        *(lambda content, s=s: flipped(content, s) for s in (0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999)),
+    ],
+)
+def test_damaged_checkpoint(damage, stopped, undisturbed):
+    stopped.write_bytes(damage(stopped.read_bytes()))
+    text = f"resume: {stopped} is damaged (its checksum does not match); starting afresh"
+    with pytest.warns(UserWarning, match=re.escape(text)):
+        found = trained(resume=stopped)
+    assert found == undisturbed
+    assert trained(resume=stopped) == undisturbed  # whole again
+
+
+KILLED = """
+import hashlib, json, sys
+from pathlib import Path
+import torch
+from tests import test_training as t
+from tests.kills import finish, until_done
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+recipe = t.dataclasses.replace(t.RANDOM, epochs=15)
+
+def work(name):
+    weights, rows = t.trained(recipe, resume=folder / f"{name}.pt")
+    outcome = {"weights": hashlib.sha256(weights).hexdigest(), "rows": rows}
+    (folder / f"{name}.json").write_text(json.dumps(outcome))
+
+finish(lambda: work("undisturbed"))
+print([until_done(lambda: work(f"killed {k}"), seed=k) for k in range(2)])
+"""
+
+
+def test_killed_at_any_moment(tmp_path):
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert min(json.loads(run.stdout)) >= 3
+    wanted = json.loads((tmp_path / "undisturbed.json").read_text())
+    assert len(wanted["rows"]) == 15
+    for k in range(2):
+        assert json.loads((tmp_path / f"killed {k}.json").read_text()) == wanted
+
+
+# Errors -----------------------------------------------------------------------------------
+
+
+class Bomb(nn.Module):
+    """Its logits become NaN after some steps."""
+
+    def __init__(self, fuse):
+        super().__init__()
+        self.inner, self.fuse = seeded(dropout=0.5), fuse
+
+    def forward(self, x):
+        self.fuse -= 1
+        return self.inner(x) * (1 if self.fuse >= 0 else torch.nan)
+
+
+def test_nan_loss_stops_and_leaves_the_last_good_checkpoint(tmp_path):
+    path, made = tmp_path / "training.pt", images_of_noise()
+    wanted = Bomb(100)
+    rows = untimed(fit(wanted, made, RANDOM, progress=False))
+    text = "the loss became nan at step 2 of epoch 3; a lower learning rate than lr=0.1 may help"
+    with pytest.raises(FloatingPointError, match=re.escape(text)):
+        fit(Bomb(7), made, RANDOM, resume=path, progress=False)  # three steps an epoch
+    assert [p.name for p in tmp_path.iterdir()] == ["training.pt"]
+    model = Bomb(100)
+    assert untimed(fit(model, made, RANDOM, resume=path, progress=False)) == rows
+    assert bits(model) == bits(wanted)
+    assert model.fuse == 100 - 2 * 3  # only the last two epochs
+
+
+def test_too_high_a_learning_rate_is_told():
+    with pytest.raises(FloatingPointError, match=r"lower learning rate than lr=1e\+30 may help"):
+        fit(seeded(), images_of_noise(), Recipe(2, batch_size=10, lr=1e30), progress=False)
+
+
+def test_less_than_one_batch():
+    text = "data must hold at least one batch of 64 images, got 60"
+    with pytest.raises(ValueError, match=text):
+        fit(seeded(), images_of_noise(), Recipe(1), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"lr": 0}, "lr must be a finite number above 0, got 0"),
+        ({"lr": float("inf")}, "lr must be a finite number above 0, got inf"),
+        ({"lr": float("nan")}, "lr must be a finite number above 0, got nan"),
+        ({"weight_decay": -1}, "weight_decay must be at least 0, got -1"),
+        ({"label_smoothing": 1}, "label_smoothing must be in [0, 1), got 1"),
+        ({"label_smoothing": -0.1}, "label_smoothing must be in [0, 1), got -0.1"),
+        ({"optimizer": "lion"}, "optimizer must be one of sgd, adam, got 'lion'"),
+        ({"schedule": "cosine"}, "schedule must be one of triangle, constant, got 'cosine'"),
+    ],
+)
+def test_recipe_refuses(values, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        Recipe(**{"epochs": 1} | values)
+
+
+def test_shift_too_large_for_the_images():
+    with pytest.raises(ValueError, match="shift must be at least 0 and below 8, got 8"):
+        fit(seeded(), images_of_noise(), Recipe(1, batch_size=10, shift=8), progress=False)
