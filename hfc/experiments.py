@@ -253,9 +253,10 @@ class _Unit:
     def store(self, unit):
         if self.folder is not None:
             text = json.dumps({"identity": self.identity, "unit": unit}, allow_nan=False)
-            write_whole(self.file("json"), text.encode())
-            for checkpoint in self.file("json").parent.glob(f"seed-{self.seed}.*.pt"):
-                checkpoint.unlink()
+            kept = write_whole(self.file("json"), text.encode())
+            for rest in kept.parent.glob(f"*seed-{self.seed}.*"):  # checkpoints, halves of files
+                if rest != kept:
+                    rest.unlink()
 
     def compute(self, progress) -> dict:
         origin = provenance(_device())
@@ -327,7 +328,7 @@ EXPERIMENTS = {
             "quick": {
                 "model": "small",
                 "norm": "batch",
-                "recipe": Recipe(epochs=6, batch_size=64, lr=0.1),
+                "recipe": Recipe(epochs=6, batch_size=64, lr=0.03),
                 "train_size": 4000,
                 "test_size": 1000,
                 "hfc_strength": None,

@@ -9,6 +9,14 @@ import signal
 import time
 import traceback
 
+import torch
+
+
+def load_all_of_torch():
+    """Torch loads parts of itself with the first optimizer: once, not in every attempt."""
+    torch.set_num_threads(1)
+    torch.optim.SGD([torch.zeros(1)], lr=1)
+
 
 def until_done(work, *, seed=0):
     """Call ``work`` in processes killed at random moments and at the end of a write.

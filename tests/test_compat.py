@@ -43,6 +43,12 @@ def test_nms(drawn, threshold):
     assert kept.tolist() == oracle.nms(boxes, scores, threshold)
 
 
+def test_many_equally_good_boxes_keep_their_order():
+    boxes, scores = [(k, 0, k + 1, 1) for k in range(200)], [0.5, 0.25] * 100
+    kept = compat.nms(*as_tensors(boxes, scores), 0.5)
+    assert kept.tolist() == [*range(0, 200, 2), *range(1, 200, 2)]
+
+
 @given(boxes_and_scores(), st.integers(0, 8).map(lambda n: n / 8))
 def test_torchvision_gives_the_same(drawn, threshold):
     torchvision = compat.import_torchvision()

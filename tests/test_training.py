@@ -354,13 +354,12 @@ def test_damaged_checkpoint(damage, stopped, undisturbed):
 KILLED = """
 import hashlib, json, sys
 from pathlib import Path
-import torch
 from tests import test_training as t
-from tests.kills import finish, until_done
+from tests.kills import finish, load_all_of_torch, until_done
 
-torch.set_num_threads(1)
+load_all_of_torch()
 folder = Path(sys.argv[1])
-recipe = t.dataclasses.replace(t.RANDOM, epochs=15)
+recipe = t.dataclasses.replace(t.RANDOM, epochs=30)
 
 def work(name):
     weights, rows = t.trained(recipe, resume=folder / f"{name}.pt")
@@ -368,7 +367,7 @@ def work(name):
     (folder / f"{name}.json").write_text(json.dumps(outcome))
 
 finish(lambda: work("undisturbed"))
-print([until_done(lambda: work(f"killed {k}"), seed=k) for k in range(2)])
+print([until_done(lambda: work(f"killed {k}"), seed=k) for k in range(3)])
 """
 
 
@@ -379,8 +378,8 @@ def test_killed_at_any_moment(tmp_path):
     assert run.returncode == 0, run.stderr
     assert min(json.loads(run.stdout)) >= 3
     wanted = json.loads((tmp_path / "undisturbed.json").read_text())
-    assert len(wanted["rows"]) == 15
-    for k in range(2):
+    assert len(wanted["rows"]) == 30
+    for k in range(3):
         assert json.loads((tmp_path / f"killed {k}.json").read_text()) == wanted
 
 
