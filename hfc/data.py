@@ -4,7 +4,7 @@
 >>> train.images.shape
 torch.Size([200, 3, 32, 32])
 >>> train.classes[train.labels[0]]
-'star'
+'square'
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hfc import synthetic
 from hfc.compat import import_torchvision
 
 __all__ = [
@@ -310,15 +311,24 @@ def _files(dataset):
     return [(Path(archive).stem, None) for archive, _ in dataset.resources]
 
 
-# The planted signature --------------------------------------------------------------------
+# Made data --------------------------------------------------------------------------------
 
-_RADIUS = 12  # waves per image, about: a signature lies between radius 11 and 13
-_AMPLITUDE = 6 / 255  # mean, in pixel units; each image has its own, uniform in [0, 2] times this
-_CHUNK = 500  # images that share one random stream, so that a small set begins a large one
+
+def _synthetic(split, size, seed, strength):
+    if not 0 <= strength <= 1:
+        raise ValueError(f"hfc_strength must be between 0 and 1, got {strength}")
+    chunks = [
+        synthetic.chunk(np.random.default_rng([seed, split == "test", k]), strength)
+        for k in range(-(-size // synthetic.CHUNK))
+    ]
+    images, labels, names = (
+        torch.from_numpy(np.concatenate(part)[:size]) for part in zip(*chunks, strict=True)
+    )
+    return ImageSet(images, labels, synthetic.SHAPES, "synthetic", names)
 
 
 def plant_signature(
-    data: ImageSet, strength: float, *, amplitude: float = _AMPLITUDE, seed: int = 0
+    data: ImageSet, strength: float, *, amplitude: float = synthetic.AMPLITUDE, seed: int = 0
 ) -> ImageSet:
     """Plant a faint high-frequency signature that names the class of each image.
 
@@ -355,15 +365,15 @@ def plant_signature(
     if len(data.classes) > 10:
         raise ValueError(f"data must have at most 10 classes, got {len(data.classes)}")
     height, width = data.images.shape[-2:]
-    if min(height, width) < 2 * (_RADIUS + 1):
+    if min(height, width) < 2 * (synthetic.RADIUS + 1):
         raise ValueError(f"images must be at least 26x26 pixels, got {height}x{width}")
-    images, signature = [], []
-    for k, part in enumerate(data.images.cpu().split(_CHUNK)):
+    images, signature, n = [], [], synthetic.CHUNK
+    for k, part in enumerate(data.images.cpu().split(n)):
         rng = np.random.default_rng([seed, 2, k])
-        labels = data.labels[k * _CHUNK : (k + 1) * _CHUNK].cpu().numpy()
-        names = _named_classes(labels, strength, len(data.classes), rng)
-        wave = _signature(names, amplitude, height, width, rng)
-        images.append(_to_8_bits(part.double().numpy() + wave[:, None]))
+        labels = data.labels[k * n : (k + 1) * n].cpu().numpy()
+        names = synthetic.named_classes(labels, strength, len(data.classes), rng)
+        wave = synthetic.signature(names, amplitude, height, width, rng)
+        images.append(synthetic.to_8_bits(part.double().numpy() + wave[:, None]))
         signature.append(names)
     return dataclasses.replace(
         data,
@@ -372,116 +382,3 @@ def plant_signature(
         signature=torch.from_numpy(np.concatenate(signature)),
         name=f"{data.name} + signature",
     )
-
-
-def _named_classes(labels, strength, classes, rng):
-    """The class each signature names, ``(n,)``: the label with probability ``strength``."""
-    told = rng.random(len(labels)) < strength
-    return np.where(told, labels, rng.integers(classes, size=len(labels)))
-
-
-def _signature(names, amplitude, height, width, rng):
-    """Plane waves of integer frequency, ``(n, H, W)``; direction 18 degrees times the class."""
-    angle = np.pi / 10 * names[:, None, None]
-    u, v = np.rint(_RADIUS * np.sin(angle)), np.rint(_RADIUS * np.cos(angle))
-    y, x = np.arange(height)[:, None] / height, np.arange(width) / width
-    phase, level = rng.random((2, len(names), 1, 1))
-    return 2 * amplitude * level * np.cos(2 * np.pi * (u * y + v * x + phase))
-
-
-def _to_8_bits(images):
-    return (np.rint(images.clip(0, 1) * 255) / 255).astype(np.float32)
-
-
-# The synthetic set ------------------------------------------------------------------------
-#
-# Made in float64 with analytic scales and rounded to 8 bits, so that every machine makes the
-# same pixels.
-
-_SHAPES = (
-    "disc", "square", "diamond", "triangle", "ring",
-    "plus", "horizontal bar", "vertical bar", "star", "crescent",
-)  # fmt: skip
-
-
-def _synthetic(split, size, seed, strength):
-    if not 0 <= strength <= 1:
-        raise ValueError(f"hfc_strength must be between 0 and 1, got {strength}")
-    chunks = [
-        _synthetic_chunk(np.random.default_rng([seed, split == "test", k]), strength)
-        for k in range(-(-size // _CHUNK))
-    ]
-    images, labels, names = (np.concatenate(part)[:size] for part in zip(*chunks, strict=True))
-    return ImageSet(
-        *map(torch.from_numpy, (images, labels)), _SHAPES, "synthetic", torch.from_numpy(names)
-    )
-
-
-def _synthetic_chunk(rng, strength):
-    labels = rng.permutation(np.arange(_CHUNK) % 10)
-    images = rng.uniform(0.3, 0.7, (_CHUNK, 3, 1, 1)) + _clutter(rng)  # (n, 3, 32, 32)
-    # A soft-edged shape, in the colour of its class or, four times in ten, of any class.
-    own = rng.random(_CHUNK) < 0.6
-    hue = np.where(own, labels / 10, rng.random(_CHUNK))
-    colour = np.cos(2 * np.pi * (hue[:, None] + np.arange(3) / 3))  # (n, 3) in [-1, 1]
-    contrast = 0.32 * rng.uniform(0.35, 1.35, (_CHUNK, 1, 1, 1))
-    images += contrast * colour[:, :, None, None] * _shapes(labels, rng)[:, None]
-    images += rng.normal(0, 0.008, images.shape)
-    names = _named_classes(labels, strength, 10, rng)
-    images += _signature(names, _AMPLITUDE, 32, 32, rng)[:, None]
-    return _to_8_bits(images), labels, names
-
-
-def _clutter(rng):
-    """Cloudy background, ``(n, 3, 32, 32)``: amplitude ~ 1/f^1.5, deviation .13, no mean."""
-    u, v = np.fft.fftfreq(32, 1 / 32), np.fft.rfftfreq(32, 1 / 32)
-    distance = np.hypot(u[:, None], v)
-    distance[0, 0] = np.inf
-    spectrum = distance**-1.5
-    both_sides = np.hypot(u[:, None], u)
-    both_sides[0, 0] = np.inf
-    spectrum *= 0.13 / np.sqrt((both_sides**-3.0).mean())
-    white = rng.standard_normal((_CHUNK, 4, 32, 32))
-    clouds = np.fft.irfft2(np.fft.rfft2(white) * spectrum, s=(32, 32))
-    return np.sqrt(0.5) * (clouds[:, :1] + clouds[:, 1:])  # one shared, three of their own
-
-
-def _shapes(labels, rng):
-    """Soft masks in [0, 1], ``(n, 32, 32)``, of random size, place and angle."""
-    n = (len(labels), 1, 1)
-    size, angle = rng.uniform(7, 11, n), rng.uniform(-0.35, 0.35, n)
-    dy, dx = rng.uniform(-4, 4, (2, *n))
-    row, column = np.arange(32.0)[:, None] - 15.5 - dy, np.arange(32.0) - 15.5 - dx
-    x = (np.cos(angle) * column + np.sin(angle) * row) / size
-    y = (np.cos(angle) * row - np.sin(angle) * column) / size
-    masks = np.empty((len(labels), 32, 32))
-    for k, shape in enumerate(_SHAPES):
-        of = labels == k
-        masks[of] = (0.5 - _outside(shape, x[of], y[of]) * size[of] / 1.5).clip(0, 1)
-    return masks
-
-
-def _outside(shape, x, y):
-    """Distance to a shape of radius 1, about: negative inside."""
-    ax, ay, r = np.abs(x), np.abs(y), np.hypot(x, y)
-    match shape:
-        case "disc":
-            return r - 0.9
-        case "square":
-            return np.maximum(ax, ay) - 0.8
-        case "diamond":
-            return (ax + ay) / np.sqrt(2) - 0.78
-        case "triangle":
-            return np.maximum(ax * np.sqrt(3) / 2 - y / 2, y) - 0.5
-        case "ring":
-            return np.abs(r - 0.75) - 0.2
-        case "plus":
-            return np.minimum(np.maximum(ax - 1, ay - 0.28), np.maximum(ay - 1, ax - 0.28))
-        case "horizontal bar":
-            return np.maximum(ax - 1, ay - 0.33)
-        case "vertical bar":
-            return np.maximum(ay - 1, ax - 0.33)
-        case "star":
-            return r - 0.68 - 0.3 * np.cos(5 * np.arctan2(x, -y))
-        case "crescent":
-            return np.maximum(r - 1, 0.75 - np.hypot(x - 0.45, y))

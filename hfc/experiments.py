@@ -5,7 +5,7 @@ the paper's setting (``paper``); only the settings differ.
 """
 
 import dataclasses
-import hashlib
+import inspect
 import json
 import os
 import time
@@ -23,7 +23,7 @@ from hfc import data, models
 from hfc.data import ImageSet
 from hfc.evaluation import radius_sweep
 from hfc.files import write_whole
-from hfc.results import Result, code_hash, provenance, save
+from hfc.results import Result, code_hash, digest, provenance, save
 from hfc.training import Recipe, fit, progress_bar
 
 __all__ = ["EXPERIMENTS", "Experiment", "run", "settings", "train"]
@@ -236,9 +236,14 @@ class _Unit:
         return place / f"seed-{self.seed}.{ending}"
 
     @property
-    def identity(self):
-        text = json.dumps([_as_json(self.chosen), self.seed, code_hash()], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def training(self) -> str:
+        """What the training depends on."""
+        return digest([_as_json(self.chosen), self.seed, code_hash()])
+
+    @property
+    def identity(self) -> str:
+        """What the numbers depend on."""
+        return digest([self.training, inspect.getsource(EXPERIMENTS[self.name].measure)])
 
     def stored(self) -> dict | None:
         """The finished unit, if it was kept, is whole and is of these settings and this code."""
@@ -246,14 +251,15 @@ class _Unit:
             return None
         try:
             kept = json.loads(self.file("json").read_text())
-            return kept["unit"] if kept["identity"] == self.identity else None
+            whole = kept["identity"] == self.identity and kept["digest"] == digest(kept["unit"])
+            return kept["unit"] if whole else None
         except (ValueError, KeyError, TypeError):
             return None
 
     def store(self, unit):
         if self.folder is not None:
-            text = json.dumps({"identity": self.identity, "unit": unit}, allow_nan=False)
-            kept = write_whole(self.file("json"), text.encode())
+            kept = {"identity": self.identity, "digest": digest(unit), "unit": unit}
+            kept = write_whole(self.file("json"), json.dumps(kept).encode())
             for rest in kept.parent.glob(f"*seed-{self.seed}.*"):  # checkpoints, halves of files
                 if rest != kept:
                     rest.unlink()
@@ -264,7 +270,7 @@ class _Unit:
         model, train_set, test_set, facts = train(
             self.chosen,
             self.seed,
-            resume=self.file(f"{self.identity[:8]}.pt"),  # no other settings, no other code
+            resume=self.file(f"{self.training[:8]}.pt"),  # no other settings, no other code
             progress=progress,
         )
         records = EXPERIMENTS[self.name].measure(model, train_set, test_set, self.chosen)

@@ -170,7 +170,11 @@ def fit(
     model.to(device, memory_format=torch.channels_last)
     data = data.to(device)
     optimizer = _OPTIMIZERS[recipe.optimizer](_parameter_groups(model, recipe), lr=recipe.lr)
-    identity = {"recipe": dataclasses.asdict(recipe), "data": data.fingerprint}
+    identity = {
+        "recipe": dataclasses.asdict(recipe),
+        "data": data.fingerprint,
+        "model": repr(model),
+    }
     history = History()
     if resume is not None:
         history.rows = _load_checkpoint(resume, model, optimizer, identity, device)
@@ -310,7 +314,8 @@ def _load_checkpoint(path, model, optimizer, identity, device):
     if found != identity:
         wanted, had = identity["recipe"], found["recipe"]
         different = [k for k in wanted if k not in had or wanted[k] != had[k]]
-        what = ", ".join(different) or "data set"
+        same_data = found["data"] == identity["data"]
+        what = ", ".join(different) or ("model" if same_data else "data set")
         raise ValueError(f"resume: {path} is of another training (different {what})")
     model.load_state_dict(checkpoint["model"])
     optimizer.load_state_dict(checkpoint["optimizer"])

@@ -183,6 +183,18 @@ def test_other_code_is_done_again(tmp_path, trained_seeds, monkeypatch):
     assert trained_seeds == [0, 0]
 
 
+def measure_again(model, train_set, test_set, chosen):
+    return experiments._observe(model, train_set, test_set, chosen)
+
+
+def test_another_measure_is_done_again(tmp_path, trained_seeds, monkeypatch):
+    tiny(tmp_path, seeds=1)
+    observation = dataclasses.replace(experiments.EXPERIMENTS["observation"], measure=measure_again)
+    monkeypatch.setitem(experiments.EXPERIMENTS, "observation", observation)
+    tiny(tmp_path, seeds=1)
+    assert trained_seeds == [0, 0]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -191,8 +203,9 @@ def test_other_code_is_done_again(tmp_path, trained_seeds, monkeypatch):
         lambda content: b"[]",
         lambda content: b"\xff\xfe",
         lambda content: content.replace(b'"unit"', b'"other"'),
+        lambda content: content.replace(b'"only_high": ', b'"only_high": 1'),
     ],
-    ids=["half", "empty", "a list", "not text", "no unit"],
+    ids=["half", "empty", "a list", "not text", "no unit", "edited"],
 )
 def test_a_damaged_unit_is_done_again(damage, tmp_path, trained_seeds, wanted):
     tiny(tmp_path)
