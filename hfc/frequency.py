@@ -323,7 +323,7 @@ def fourier_basis(height: int, width: int, u: int, v: int) -> Tensor:
 # column), and go back (one product). For small images this is far cheaper than a full FFT.
 
 _CHUNK = 2**19  # values filtered at a time: small enough to stay in a CPU's cache
-_MOST_WAVES = 40  # K; the work per pixel grows with K, and beyond this the FFT is faster
+_MOST_WAVES = 24  # K; the work per pixel grows with K, and beyond this the FFT is faster
 _LARGEST_OPERATOR = 2**22  # values; larger ones take longer to make than to use
 
 
