@@ -9,6 +9,7 @@ import numpy as np
 __all__ = [
     "AMPLITUDE",
     "CHUNK",
+    "CONTRAST",
     "RADIUS",
     "SHAPES",
     "chunk",
@@ -21,6 +22,7 @@ SHAPES = (
     "disc", "square", "diamond", "triangle", "ring",
     "plus", "horizontal bar", "vertical bar", "star", "crescent",
 )  # fmt: skip
+CONTRAST = 0.32  # of the shapes; each has its own, 0.35 to 1.35 times this
 RADIUS = 12  # waves per image, about: a signature lies between radius 11 and 13
 AMPLITUDE = 6 / 255  # mean, in pixel units; each image has its own, uniform in [0, 2] times this
 CHUNK = 500  # images that share one random stream, so that a small set begins a large one
@@ -42,7 +44,7 @@ def chunk(rng, strength):
     own = rng.random(CHUNK) < 0.6
     hue = np.where(own, labels / 10, rng.random(CHUNK))
     colour = np.cos(2 * np.pi * (hue[:, None] + np.arange(3) / 3))  # (n, 3) in [-1, 1]
-    contrast = 0.32 * rng.uniform(0.35, 1.35, (CHUNK, 1, 1, 1))
+    contrast = CONTRAST * rng.uniform(0.35, 1.35, (CHUNK, 1, 1, 1))
     images += contrast * colour[:, :, None, None] * _shapes(labels, rng)[:, None]
     images += rng.normal(0, 0.008, images.shape)
     names = named_classes(labels, strength, 10, rng)

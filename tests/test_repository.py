@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pybtex.database import parse_file, parse_string
 
+from hfc import synthetic
 from hfc.data import NAMES
 
 ROOT = Path(__file__).parents[1]
@@ -362,3 +363,10 @@ def test_environment_installs_with_constraints():
 def test_citation_has_the_version_of_the_package():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == project()["version"]
+
+
+def test_the_synthetic_card_tells_what_the_code_does():
+    card = (ROOT / "book/datasets/synthetic.md").read_text()
+    assert rf"${synthetic.CONTRAST}\,U(0.35, 1.35)$" in card
+    assert rf"\frac{{{synthetic.AMPLITUDE * 255:g}}}{{255}}\,U(0, 2)" in card
+    assert all(shape in card for shape in synthetic.SHAPES)
