@@ -16,7 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
     reproduce = commands.add_parser(
         "reproduce", help="run an experiment; a stopped run goes on where it was"
     )
-    reproduce.add_argument("experiment", choices=tuple(experiments.EXPERIMENTS))
+    reproduce.add_argument(
+        "experiment", nargs="?", choices=("all", *experiments.EXPERIMENTS), metavar="EXPERIMENT"
+    )
+    reproduce.add_argument("--list", action="store_true", help="tell which experiments there are")
     reproduce.add_argument("--scale", choices=("quick", "cpu", "paper"), default="quick")
     reproduce.add_argument("--data", choices=data.NAMES, default="synthetic")
     reproduce.add_argument("--seeds", type=int, default=3, help="how many (default 3)")
@@ -41,19 +44,38 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _reproduce(chosen):
-    result = experiments.run(
-        chosen.experiment,
-        chosen.scale,
-        chosen.data,
-        chosen.seeds,
-        folder=chosen.folder,
-        jobs=chosen.jobs,
-        scheduler=chosen.scheduler,
-    )
-    means = result.summary.xs("mean", axis=1, level=1)
-    print(means.round(1).to_string())
-    name = f"{result.experiment}/{result.scale}-{result.dataset}.json"
-    print(f"means over seeds {result.seeds}; stored with intervals in {chosen.folder}/{name}")
+    if chosen.list:
+        for name, experiment in experiments.EXPERIMENTS.items():
+            runs = len(experiment.scales[chosen.scale]["conditions"])
+            claims = ", ".join(experiment.claims) or "no claim"
+            print(f"{name:20} {claims:20} {runs:3} trainings a seed at scale {chosen.scale}")
+        return
+    if chosen.experiment is None:
+        raise ValueError("reproduce needs an experiment, or all; see: reproduce --list")
+    names = list(experiments.EXPERIMENTS) if chosen.experiment == "all" else [chosen.experiment]
+    failures = []
+    for k, name in enumerate(names):
+        if len(names) > 1:
+            print(f"{k + 1} of {len(names)}: {name}", flush=True)
+        try:
+            result = experiments.run(
+                name,
+                chosen.scale,
+                chosen.data,
+                chosen.seeds,
+                folder=chosen.folder,
+                jobs=chosen.jobs,
+                scheduler=chosen.scheduler,
+            )
+        except (OSError, ValueError, RuntimeError) as error:  # the others shall not be lost
+            failures.append(str(error))
+            continue
+        file = f"{chosen.folder}/{name}/{result.scale}-{result.dataset}.json"
+        print(f"{name}: seeds {result.seeds}, stored with intervals in {file}")
+        if len(names) == 1:
+            print(result.summary.xs("mean", axis=1, level=1).round(3).to_string())
+    if failures:
+        raise RuntimeError("\n".join(failures))
 
 
 def _data(chosen):

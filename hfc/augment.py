@@ -1,10 +1,13 @@
 """Changes to a batch of images, each with an explicit source of randomness."""
 
+import math
+
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["crop_flip"]
+__all__ = ["crop_flip", "mixup", "pgd"]
 
 
 def crop_flip(images: Tensor, *, shift: int, flip: bool, generator: torch.Generator) -> Tensor:
@@ -45,3 +48,117 @@ def crop_flip(images: Tensor, *, shift: int, flip: bool, generator: torch.Genera
         windows = windows.unfold(3, width, 1)  # (N, C, 2s+1, 2s+1, H, W), a view
         images = windows[torch.arange(n, device=images.device), :, dy, dx]
     return images
+
+
+def mixup(
+    images: Tensor, labels: Tensor, *, alpha: float, num_classes: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Blend every image, and its label, with another one of the batch.
+
+    Parameters
+    ----------
+    images : Tensor
+        ``(N, C, H, W)``.
+    labels : Tensor
+        ``(N,)``, int64.
+    alpha : float
+        The share of an image's own pixels is one draw from Beta(alpha, alpha) for the whole
+        batch; above 0.
+    num_classes : int
+    generator : torch.Generator
+        On the CPU.
+
+    Returns
+    -------
+    images : Tensor
+        Shape, dtype and device of ``images``.
+    targets : Tensor
+        ``(N, num_classes)``, in the dtype of ``images``: the label's share and the partner's.
+
+    Raises
+    ------
+    ValueError
+        If ``alpha`` is not above 0.
+
+    Notes
+    -----
+    Zhang et al. 2018, "mixup: Beyond empirical risk minimization", section 2.
+    """
+    if not (alpha > 0 and math.isfinite(alpha)):
+        raise ValueError(f"alpha must be a finite number above 0, got {alpha}")
+    seed = int(torch.randint(2**31, (), generator=generator))
+    own = float(
+        np.random.default_rng(seed).beta(alpha, alpha)
+    )  # torch has no beta with a generator
+    partner = torch.randperm(len(images), generator=generator).to(images.device)
+    targets = F.one_hot(labels, num_classes).to(images.dtype)
+    return (
+        own * images + (1 - own) * images[partner],
+        own * targets + (1 - own) * targets[partner],
+    )
+
+
+def pgd(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Images changed by projected gradient ascent so that the model errs: for training.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Attacked in evaluation mode; left in the mode it came in, without gradients.
+    images : Tensor
+        ``(N, C, H, W)`` in [0, 1].
+    labels : Tensor
+        ``(N,)``, int64.
+    epsilon : float
+        No pixel changes by more; in pixel units, so 8/255, not 8.
+    steps : int
+        Steps of ``2.5 * epsilon / steps`` along the sign of the gradient, from a random start.
+    generator : torch.Generator
+        On the CPU.
+
+    Returns
+    -------
+    Tensor
+        Shape, dtype and device of ``images``; in [0, 1] and within ``epsilon`` of them.
+
+    Raises
+    ------
+    ValueError
+        If ``epsilon`` or ``steps`` is out of range.
+
+    Notes
+    -----
+    Madry et al. 2018, section 2.1.
+    """
+    if not 0 < epsilon <= 1:
+        raise ValueError(f"epsilon must be in pixel units, above 0 and at most 1, got {epsilon}")
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    was_training = model.training
+    weights = [p for p in model.parameters() if p.requires_grad]
+    model.eval()
+    for weight in weights:
+        weight.requires_grad_(False)  # spares their gradients
+    try:
+        start = torch.rand(images.shape, generator=generator).to(images)
+        changed = (images + epsilon * (2 * start - 1)).clamp(0, 1)
+        for _ in range(steps):
+            changed.requires_grad_()
+            loss = F.cross_entropy(model(changed).float(), labels)
+            (gradient,) = torch.autograd.grad(loss, changed)
+            changed = changed.detach() + 2.5 * epsilon / steps * gradient.sign()
+            change = (changed - images).clamp(-epsilon, epsilon)
+            changed = (images + change).clamp(0, 1)
+        return changed
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
+        model.train(was_training)

@@ -28,8 +28,10 @@ __all__ = [
     "ImageSet",
     "data_root",
     "download",
+    "human_votes",
     "load",
     "plant_signature",
+    "shuffle_labels",
     "state",
 ]
 
@@ -382,3 +384,82 @@ def plant_signature(
         signature=torch.from_numpy(np.concatenate(signature)),
         name=f"{data.name} + signature",
     )
+
+
+def shuffle_labels(data: ImageSet, fraction: float, *, seed: int = 0) -> ImageSet:
+    """Give a fraction of the images one another's labels.
+
+    Parameters
+    ----------
+    data : ImageSet
+    fraction : float
+        Share of the images that take part, 0 to 1. None of them keeps its own label (it may
+        get the same class from another image), and every class stays as frequent as it was.
+    seed : int
+        Which images, and which order.
+
+    Returns
+    -------
+    ImageSet
+
+    Raises
+    ------
+    ValueError
+        If ``fraction`` is out of range, or so small that a single image would take part.
+
+    Notes
+    -----
+    Zhang et al. 2017, "random labels".
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must be between 0 and 1, got {fraction}")
+    count = round(fraction * len(data))
+    if count == 0 and fraction == 0:
+        return data
+    if count < 2:
+        raise ValueError(f"fraction must select at least 2 of {len(data)} images, got {fraction}")
+    generator = torch.Generator().manual_seed(seed)
+    circle = torch.randperm(len(data), generator=generator)[:count].to(data.labels.device)
+    labels = data.labels.clone()
+    labels[circle] = data.labels[circle.roll(1)]
+    return dataclasses.replace(data, labels=labels, name=f"{data.name}, labels shuffled")
+
+
+# People -----------------------------------------------------------------------------------
+
+
+def human_votes(root: str | os.PathLike | None = None) -> Tensor:
+    """How often people gave each test image of CIFAR-10 each label (CIFAR-10H).
+
+    Parameters
+    ----------
+    root : path, optional
+        Folder that holds ``cifar10h-counts.npy``; see :func:`data_root`.
+
+    Returns
+    -------
+    Tensor
+        ``(10000, 10)``, int64, about 51 votes an image, in the order of the test set.
+
+    Raises
+    ------
+    DatasetError
+        If the file is missing or damaged.
+
+    Notes
+    -----
+    Peterson et al. 2019, "Human uncertainty makes classification more robust".
+    """
+    path = data_root(root) / "cifar10h-counts.npy"
+    if not path.is_file():
+        raise DatasetError(
+            f"cifar10h is missing: no {path}; get cifar10h-counts.npy from "
+            "https://github.com/jcpeterson/cifar-10h"
+        )
+    try:
+        votes = torch.from_numpy(np.load(path).astype(np.int64))
+        if votes.shape != (10_000, 10) or (votes < 0).any() or (votes.sum(dim=1) < 1).any():
+            raise ValueError(f"no counts of shape (10000, 10), but {tuple(votes.shape)}")
+    except (ValueError, OSError, EOFError) as error:
+        raise DatasetError(f"cifar10h is damaged: {path}: {error}; get it again") from error
+    return votes

@@ -1,6 +1,7 @@
 """What a model does with frequencies."""
 
 from collections.abc import Sequence
+from contextlib import contextmanager
 
 import pandas as pd
 import torch
@@ -8,13 +9,27 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from hfc.data import ImageSet
-from hfc.frequency import split
+from hfc.frequency import component, split
 
-__all__ = ["accuracy", "predict", "radius_sweep", "wilson_interval"]
+__all__ = [
+    "accuracy",
+    "component_accuracy",
+    "predict",
+    "radius_sweep",
+    "signature_use",
+    "wilson_interval",
+]
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tensor:
+def predict(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    batch_size: int = 500,
+    statistics: str = "running",
+    beside: Tensor | None = None,
+) -> Tensor:
     """Logits of a model in evaluation mode.
 
     Parameters
@@ -24,7 +39,16 @@ def predict(model: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tenso
     images : Tensor
         ``(N, C, H, W)``, float; pixels as the model wants them ([0, 1] for natural images).
     batch_size : int
-        Images per forward pass; no influence on the result but rounding.
+        Images per forward pass; no influence on the result but rounding, unless
+        ``statistics="batch"``.
+    statistics : {"running", "batch"}
+        What BatchNorm normalises by: the averages it gathered in training, or mean and
+        variance of the very batch that is tested, as in the code of Wang et al. 2020. They are
+        then computed from ``batch_size`` images, and what the model says about an image
+        depends on its neighbours. Nothing is stored in the model.
+    beside : Tensor, optional
+        ``(N, C, H, W)``: company for the images. Every forward pass then holds as many of these
+        as of ``images``, ``batch_size`` in all. No influence unless ``statistics="batch"``.
 
     Returns
     -------
@@ -34,24 +58,128 @@ def predict(model: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tenso
     Raises
     ------
     ValueError
-        If there are no images.
+        If there are no images, ``statistics`` is unknown, or ``beside`` has another shape.
     """
     if len(images) == 0:
         raise ValueError("images must hold at least one image, got none")
+    if statistics not in ("running", "batch"):
+        raise ValueError(f'statistics must be "running" or "batch", got {statistics!r}')
+    if beside is not None:
+        if beside.shape != images.shape:
+            wanted, got = tuple(images.shape), tuple(beside.shape)
+            raise ValueError(f"beside must have the shape of images, {wanted}, got {got}")
+        images = torch.stack((images, beside), dim=1).flatten(0, 1)  # one of each, in turn
     was_training = model.training
     model.eval()
     try:
-        parts = images.split(batch_size)
-        return torch.cat(
-            [model(part.contiguous(memory_format=torch.channels_last)).float() for part in parts]
-        )
+        with _normalised_by_the_batch(model, statistics == "batch"):
+            parts = images.contiguous(memory_format=torch.channels_last).split(batch_size)
+            logits = torch.cat([model(part).float() for part in parts])
     finally:
         model.train(was_training)
+    return logits if beside is None else logits[::2]
+
+
+@contextmanager
+def _normalised_by_the_batch(model, wanted):
+    """BatchNorm layers without running averages use the batch's own, also in evaluation mode."""
+    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    kept = [(layer, layer.running_mean, layer.running_var) for layer in layers if wanted]
+    try:
+        for layer, _, _ in kept:
+            layer.running_mean = layer.running_var = None
+        yield
+    finally:
+        for layer, mean, variance in kept:
+            layer.running_mean, layer.running_var = mean, variance
 
 
 def accuracy(model: nn.Module, data: ImageSet) -> float:
     """Share of the images that the model gets right, in [0, 1]."""
     return (predict(model, data.images).argmax(dim=1) == data.labels).float().mean().item()
+
+
+def component_accuracy(
+    model: nn.Module,
+    data: ImageSet,
+    radii: Sequence[float],
+    components: Sequence[str],
+    *,
+    mean: Tensor | None = None,
+    statistics: str = "running",
+    mixed: bool = False,
+    batch_size: int = 500,
+) -> pd.DataFrame:
+    """Accuracy on images and on copies that keep one component.
+
+    Parameters
+    ----------
+    model : nn.Module
+    data : ImageSet
+    radii : sequence of float
+        Radii of the circle in waves per image.
+    components : sequence of str
+        Which copies, see :func:`hfc.frequency.component`.
+    mean : Tensor, optional
+        ``(C, 1, 1)``, the colour for ``"high + mean"``.
+    statistics, batch_size
+        As in :func:`predict`.
+    mixed : bool
+        Whether half of every batch of copies are originals (of other images).
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``radius``; a column ``original`` and one for each component, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If there are no radii, or an argument is out of range.
+    """
+    if len(radii) == 0:
+        raise ValueError("radii must hold at least one radius, got none")
+    settings = {"statistics": statistics, "batch_size": batch_size}
+    beside = data.images.roll(1, dims=0) if mixed else None
+
+    def share(images, **others):
+        answers = predict(model, images, **settings, **others).argmax(dim=1)
+        return (answers == data.labels).float().mean().item()
+
+    original = share(data.images)
+    rows = {}
+    for radius in radii:
+        rows[float(radius)] = {"original": original} | {
+            name: share(component(data.images, name, radius, mean=mean), beside=beside)
+            for name in components
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("radius")
+
+
+def signature_use(model: nn.Module, data: ImageSet) -> float:
+    """Share of images, among those whose signature names another class, given that class.
+
+    Parameters
+    ----------
+    model : nn.Module
+    data : ImageSet
+        With a planted signature (:func:`hfc.data.plant_signature`) that does not always name
+        the label.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If ``data`` has no signature, or none that differs from the label.
+    """
+    if data.signature is None or (data.signature == data.labels).all():
+        raise ValueError("data must have a signature that names wrong classes too")
+    lying = data.take(data.signature != data.labels)
+    return (predict(model, lying.images).argmax(dim=1) == lying.signature).float().mean().item()
 
 
 def wilson_interval(count: int, n: int, *, level: float = 0.95) -> tuple[float, float]:

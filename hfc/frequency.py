@@ -22,12 +22,15 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "COMPONENTS",
     "RadialSpectrum",
     "amplitude_phase",
     "band_pass",
+    "component",
     "fourier_basis",
     "high_pass",
     "low_pass",
+    "max_scale",
     "radial_mask",
     "radial_spectrum",
     "recombine",
@@ -153,6 +156,80 @@ def band_pass(x: Tensor, inner: float, outer: float, *, closed: bool = True) -> 
     if inner > outer:
         raise ValueError(f"inner must not exceed outer, got inner={inner} and outer={outer}")
     return _Ring.apply(x, inner, outer, closed)
+
+
+def max_scale(x: Tensor) -> Tensor:
+    """Multiply every image so that its brightest value becomes 1.
+
+    Parameters
+    ----------
+    x : Tensor
+        ``(..., C, H, W)``, floating point, finite.
+
+    Returns
+    -------
+    Tensor
+        Shape, dtype and device of ``x``. An image without a value above 0 stays as it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`low_pass`; also if there is no channel axis.
+
+    Notes
+    -----
+    What the code of Wang et al. 2020 does with LFC and HFC copies (there to 255). It makes a
+    faint component strong, and every image's by another factor.
+    """
+    _check_images(x, "x")
+    if x.ndim < 3:
+        raise ValueError(f"x must have shape (..., C, H, W), got {tuple(x.shape)}")
+    brightest = x.amax(dim=(-3, -2, -1), keepdim=True)
+    return torch.where(brightest > 0, x / brightest, x)
+
+
+def component(x: Tensor, name: str, radius: float, *, mean: Tensor | None = None) -> Tensor:
+    """Copies of images as an experiment shows them to a network.
+
+    Parameters
+    ----------
+    x : Tensor
+        ``(..., C, H, W)``, floating point, finite.
+    name : str
+        One of :data:`COMPONENTS`. ``"low"`` and ``"high"`` are :func:`low_pass` and
+        :func:`high_pass`; ``"high + mean"`` has a mean colour in place of the one that an HFC
+        lacks; ``"low, scaled"`` and ``"high, scaled"`` went through :func:`max_scale`, as in the
+        authors' code; ``"low + half high"`` is what a mask of 1 inside the circle and 0.5
+        outside keeps, as in one public version of that code.
+    radius : float
+        Radius of the circle in waves per image.
+    mean : Tensor, optional
+        ``(C, 1, 1)``, the colour for ``"high + mean"``.
+
+    Returns
+    -------
+    Tensor
+        Shape, dtype and device of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`low_pass`; also if the name is unknown, or ``"high + mean"`` has no mean.
+    """
+    if name not in COMPONENTS:
+        raise ValueError(f"name must be one of {', '.join(COMPONENTS)}, got {name!r}")
+    if name == "high + mean" and mean is None:
+        raise ValueError('mean must be given for "high + mean", got None')
+    low, high = split(x, radius)
+    if name == "low + half high":
+        return low + high / 2
+    if name == "high + mean":
+        return high + mean.to(high)
+    copies = low if name.startswith("low") else high
+    return max_scale(copies) if name.endswith("scaled") else copies
+
+
+COMPONENTS = ("low", "high", "high + mean", "low, scaled", "high, scaled", "low + half high")
 
 
 class RadialSpectrum(NamedTuple):

@@ -9,7 +9,9 @@ torch.Size([2, 10])
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["NAMES", "build"]
+from hfc.frequency import component
+
+__all__ = ["NAMES", "OnComponent", "build"]
 
 
 def build(
@@ -20,6 +22,7 @@ def build(
     norm: str | None = "batch",
     dropout: float = 0.0,
     width: int | None = None,
+    normalise: bool = True,
 ) -> nn.Module:
     """Build a network with fresh random weights (from torch's global random state).
 
@@ -32,6 +35,9 @@ def build(
         ``"resnet18"``: the CIFAR-sized ResNet-18 that most re-runs use.
         ``"resnet32"``: the authors' "ResNet-18", which is a 32-layer pre-activation network
         with average-pooled, zero-padded shortcuts.
+        ``"lenet"``, ``"alexnet"``, ``"vgg"``: the classics for 32x32 images. LeNet-5 with 8 and
+        16 channels; AlexNet's five convolutions and VGG-11's eight at a quarter to a half of
+        their width.
     num_classes, in_channels : int
         Sizes of the output and of the input's channel axis.
     norm : {"batch", "group", None}
@@ -39,7 +45,10 @@ def build(
     dropout : float
         Probability of dropping a feature before the last layer, 0 to below 1.
     width : int, optional
-        Channels of the first stage; default 24, 32, 64 and 16, in the order above.
+        Channels of the first stage; default 24, 32, 64, 16, 8, 32 and 32, in the order above.
+    normalise : bool
+        Whether pixels are first shifted and stretched to values around 0; ``False`` feeds them
+        as they are, like the authors' code.
 
     Returns
     -------
@@ -70,10 +79,33 @@ def build(
     if width < 8 or width % 8:
         raise ValueError(f"width must be a positive multiple of 8, got {width}")
     features, size = builder(in_channels, width, norm)
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
-    if name == "small":  # keeps a 2x2 map, so that it knows where a shape's parts are
-        head[0], size = nn.AdaptiveAvgPool2d(2), 4 * size
-    return nn.Sequential(_Normalise(), *features, *head, nn.Linear(size, num_classes))
+    head = [nn.Dropout(dropout), nn.Linear(size, num_classes)]
+    first = _Normalise() if normalise else nn.Identity()
+    return nn.Sequential(first, *features, *head)
+
+
+class OnComponent(nn.Module):
+    """A network that sees only one component of each image.
+
+    Parameters
+    ----------
+    model : nn.Module
+    name, radius, mean
+        As in :func:`hfc.frequency.component`.
+    """
+
+    def __init__(self, model: nn.Module, name: str, radius: float, mean: Tensor | None = None):
+        super().__init__()
+        self.model, self.name, self.radius = model, name, radius
+        self.register_buffer("mean", mean)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits for the component of ``x``."""
+        return self.model(component(x, self.name, self.radius, mean=self.mean))
+
+    def extra_repr(self) -> str:
+        """Which component."""
+        return f"{self.name!r}, radius={self.radius}"
 
 
 class _Normalise(nn.Module):
@@ -81,6 +113,11 @@ class _Normalise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - 0.5) / 0.25
+
+
+def _pool(size):
+    """A map of ``size`` x ``size`` averages, flat."""
+    return [nn.AdaptiveAvgPool2d(size), nn.Flatten()]
 
 
 def _conv(in_channels, out_channels, norm, *, size=3, stride=1, activation=nn.ReLU):
@@ -106,7 +143,8 @@ def _small(in_channels, width, norm):
         _conv(32, 64, norm),
         _conv(64, 64, norm),
         nn.MaxPool2d(2),
-    ], 64
+        *_pool(2),  # keeps a 2x2 map, so that it knows where a shape's parts are
+    ], 4 * 64
 
 
 def _convnet(in_channels, width, norm):
@@ -119,7 +157,7 @@ def _convnet(in_channels, width, norm):
             _conv(stage, stage, norm, activation=nn.GELU),
         ]
         channels = stage
-    return layers, channels
+    return [*layers, *_pool(1)], channels
 
 
 class _BasicBlock(nn.Module):
@@ -145,7 +183,7 @@ def _resnet18(in_channels, width, norm):
             stride = 2 if stage > 0 and block == 0 else 1
             layers.append(_BasicBlock(channels, out, stride, norm))
             channels = out
-    return layers, channels
+    return [*layers, *_pool(1)], channels
 
 
 class _PreActivationBlock(nn.Module):
@@ -179,7 +217,45 @@ def _resnet32(in_channels, width, norm):
             first = stage == block == 0
             layers.append(_PreActivationBlock(channels, out, stride, norm, first=first))
             channels = out
-    return [*layers, *_norm(norm, channels), nn.ReLU()], channels
+    return [*layers, *_norm(norm, channels), nn.ReLU(), *_pool(1)], channels
+
+
+def _lenet(in_channels, width, norm):
+    return [
+        _conv(in_channels, width, norm, size=5),
+        nn.MaxPool2d(2),
+        _conv(width, 2 * width, norm, size=5),
+        nn.MaxPool2d(2),
+        *_pool(4),
+        nn.Sequential(nn.Linear(16 * 2 * width, 120), nn.ReLU()),
+        nn.Sequential(nn.Linear(120, 84), nn.ReLU()),
+    ], 84
+
+
+def _alexnet(in_channels, width, norm):
+    return [
+        _conv(in_channels, width, norm, size=5),
+        nn.MaxPool2d(2),
+        _conv(width, 3 * width, norm, size=5),
+        nn.MaxPool2d(2),
+        _conv(3 * width, 6 * width, norm),
+        _conv(6 * width, 4 * width, norm),
+        _conv(4 * width, 4 * width, norm),
+        nn.MaxPool2d(2),
+        *_pool(2),
+        nn.Sequential(nn.Linear(4 * 4 * width, 16 * width), nn.ReLU()),
+        nn.Sequential(nn.Linear(16 * width, 16 * width), nn.ReLU()),
+    ], 16 * width
+
+
+def _vgg(in_channels, width, norm):
+    layers, channels = [], in_channels
+    for stage, convolutions in ((1, 1), (2, 1), (4, 2), (8, 2), (8, 2)):
+        for _ in range(convolutions):
+            layers.append(_conv(channels, stage * width, norm))
+            channels = stage * width
+        layers.append(nn.MaxPool2d(2, ceil_mode=True))  # images below 32x32 may shrink to 1x1
+    return [*layers, *_pool(1)], channels
 
 
 _BUILDERS = {
@@ -187,5 +263,8 @@ _BUILDERS = {
     "convnet": (_convnet, 32),
     "resnet18": (_resnet18, 64),
     "resnet32": (_resnet32, 16),
+    "lenet": (_lenet, 8),
+    "alexnet": (_alexnet, 32),
+    "vgg": (_vgg, 32),
 }
 NAMES = tuple(_BUILDERS)

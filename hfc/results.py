@@ -70,7 +70,7 @@ class Result:
     @property
     def seeds(self) -> list[int]:
         """Seeds, in ascending order."""
-        return sorted(unit["seed"] for unit in self.units)
+        return sorted({unit["seed"] for unit in self.units})
 
     @property
     def table(self) -> pd.DataFrame:
@@ -85,13 +85,13 @@ class Result:
         Indexed by the keys; for each measured value three columns: ``(value, "mean")``,
         ``(value, "low")`` and ``(value, "high")``.
         """
-        columns = {}
-        for value, per_seed in self.table.items():
-            groups = per_seed.groupby(level=self.keys, sort=False)
-            bounds = groups.apply(lambda values: mean_interval(values.tolist()))
-            for k, name in enumerate(("mean", "low", "high")):
-                columns[value, name] = bounds.map(lambda bound, k=k: bound[k])
-        return pd.DataFrame(columns)
+        groups = self.table.groupby(level=self.keys, sort=False, dropna=False)
+        mean, n = groups.mean(), groups.count()
+        half = stats.t.ppf(0.975, n - 1) * groups.std() / n**0.5
+        parts = {"mean": mean, "low": mean - half, "high": mean + half}
+        return pd.concat(parts, axis=1).swaplevel(axis=1)[
+            [(value, bound) for value in mean for bound in parts]
+        ]
 
 
 def mean_interval(values: list[float], *, level: float = 0.95) -> tuple[float, float, float]:

@@ -27,13 +27,13 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
-from hfc.augment import crop_flip
+from hfc.augment import crop_flip, mixup, pgd
 from hfc.data import ImageSet
 from hfc.files import write_whole
 
 __all__ = ["History", "Recipe", "autocast", "fit", "progress_bar"]
 
-Probe = Callable[[nn.Module], Mapping[str, float]]
+Probe = Callable[[nn.Module, int], Mapping[str, object]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Recipe:
         Passes over the training set.
     batch_size : int
         Images per step; the last, smaller batch of an epoch is left out.
-    optimizer : {"sgd", "adam"}
+    optimizer : {"sgd", "adam", "adagrad", "adadelta", "rmsprop"}
         ``"sgd"`` is with Nesterov momentum 0.9.
     lr : float
         Learning rate, at its highest.
@@ -56,10 +56,19 @@ class Recipe:
         L2 penalty on the weights of convolutions and linear layers.
     label_smoothing : float
         0 to below 1.
+    gradient_clip : float, optional
+        Largest L2 norm of the gradient of all weights together; longer ones are shortened.
     shift : int
         Random shift by up to so many pixels (:func:`hfc.augment.crop_flip`).
     flip : bool
         Random mirroring.
+    mixup : float
+        Alpha of :func:`hfc.augment.mixup`; 0 leaves it out.
+    adversarial : float
+        Epsilon, in pixel units, of :func:`hfc.augment.pgd`, which then makes every training
+        image; 0 leaves it out.
+    attack_steps : int
+        Its steps.
     seed : int
         Order of the images, augmentation and dropout. The initial weights are the model's.
 
@@ -76,12 +85,16 @@ class Recipe:
     schedule: str = "triangle"
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
+    gradient_clip: float | None = None
     shift: int = 0
     flip: bool = False
+    mixup: float = 0.0
+    adversarial: float = 0.0
+    attack_steps: int = 7
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "attack_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not (self.lr > 0 and math.isfinite(self.lr)):
@@ -90,6 +103,14 @@ class Recipe:
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
+        if self.gradient_clip is not None and not self.gradient_clip > 0:
+            raise ValueError(f"gradient_clip must be above 0, got {self.gradient_clip}")
+        if not (self.mixup >= 0 and math.isfinite(self.mixup)):
+            raise ValueError(f"mixup must be a finite number of at least 0, got {self.mixup}")
+        if not 0 <= self.adversarial <= 1:
+            raise ValueError(
+                f"adversarial must be in pixel units, 0 to 1 (8/255, not 8), got {self.adversarial}"
+            )
         for name, known in (("optimizer", _OPTIMIZERS), ("schedule", _SCHEDULES)):
             if getattr(self, name) not in known:
                 wanted, got = ", ".join(known), getattr(self, name)
@@ -104,8 +125,9 @@ class History:
     ----------
     rows : list of dict
         One per epoch: ``epoch`` (from 1), ``loss`` and ``train_accuracy`` (running means over
-        the epoch, the accuracy in [0, 1], on augmented images), ``seconds``, and what the
-        probes returned.
+        the epoch, the accuracy in [0, 1], on the images as they were trained on: augmented,
+        attacked, or blended by mixup, where the label with the larger share counts),
+        ``seconds``, and what the probes returned.
     """
 
     rows: list[dict] = field(default_factory=list)
@@ -136,7 +158,8 @@ def fit(
         The training set; it is moved to ``device`` whole.
     recipe : Recipe
     probes : sequence of callables
-        After each epoch ``probe(model)`` returns names and numbers for the history.
+        After each epoch, counted from 1, ``probe(model, epoch)`` returns names and numbers for
+        the history.
     device : torch.device, optional
         Default: where the model is.
     resume : path, optional
@@ -189,7 +212,7 @@ def fit(
         for epoch in range(len(history.rows), recipe.epochs):
             row = _epoch(model, data, recipe, optimizer, epoch, bar)
             for probe in probes:
-                row |= probe(model)
+                row |= probe(model, row["epoch"])
             history.rows.append(row)
             if resume is not None:
                 _save_checkpoint(resume, model, optimizer, identity, history.rows)
@@ -247,16 +270,18 @@ def _epoch(model, data, recipe, optimizer, epoch, bar):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr * rate
             batch = order[step * size : (step + 1) * size]
-            images, labels = data.images[batch], data.labels[batch]
-            images = crop_flip(images, shift=recipe.shift, flip=recipe.flip, generator=generator)
+            images, labels = _batch(model, data, recipe, batch, generator)
             with autocast(device):
-                logits = model(images.contiguous(memory_format=torch.channels_last))
+                logits = model(images)
                 loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
+            if recipe.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
             optimizer.step()
             losses[step] = loss.detach()
-            right += (logits.detach().argmax(dim=1) == labels).sum()
+            wanted = labels.argmax(dim=1) if labels.ndim == 2 else labels
+            right += (logits.detach().argmax(dim=1) == wanted).sum()
             bar.update()
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
@@ -272,6 +297,32 @@ def _epoch(model, data, recipe, optimizer, epoch, bar):
     }
 
 
+def _batch(model, data, recipe, batch, generator):
+    """Images and labels (or, after mixup, targets) of one step."""
+    images, labels = data.images[batch], data.labels[batch]
+    images = crop_flip(images, shift=recipe.shift, flip=recipe.flip, generator=generator)
+    images = images.contiguous(memory_format=torch.channels_last)
+    if recipe.adversarial:
+        with autocast(images.device):
+            images = pgd(
+                model,
+                images,
+                labels,
+                epsilon=recipe.adversarial,
+                steps=recipe.attack_steps,
+                generator=generator,
+            )
+    if recipe.mixup:
+        images, labels = mixup(
+            images,
+            labels,
+            alpha=recipe.mixup,
+            num_classes=len(data.classes),
+            generator=generator,
+        )
+    return images, labels
+
+
 def _parameter_groups(model, recipe):
     weights = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
@@ -282,7 +333,13 @@ def _sgd(groups, lr):
     return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
 
 
-_OPTIMIZERS = {"sgd": _sgd, "adam": torch.optim.Adam}
+_OPTIMIZERS = {
+    "sgd": _sgd,
+    "adam": torch.optim.Adam,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+    "rmsprop": torch.optim.RMSprop,
+}
 # Share of the highest learning rate at a share of the training, both in [0, 1].
 _SCHEDULES = {
     "triangle": lambda done: min(done / 0.25, (1 - done) / 0.75),
