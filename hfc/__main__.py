@@ -72,8 +72,10 @@ def _reproduce(chosen):
             continue
         file = f"{chosen.folder}/{name}/{result.scale}-{result.dataset}.json"
         print(f"{name}: seeds {result.seeds}, stored with intervals in {file}")
-        if len(names) == 1:
-            print(result.summary.xs("mean", axis=1, level=1).round(3).to_string())
+        means = result.summary.xs("mean", axis=1, level=1).round(3)
+        if "epoch" in result.keys:
+            means = means.xs(means.index.unique("epoch").max(), level="epoch")
+        print(means.to_string(max_rows=40))
     if failures:
         raise RuntimeError("\n".join(failures))
 

@@ -626,12 +626,16 @@ EXPERIMENTS = {
         scales=_scales(
             quick={
                 "norm": "batch",
-                "recipe": Recipe(epochs=20, batch_size=50, lr=0.05, weight_decay=0.0),
+                "recipe": Recipe(epochs=16, batch_size=32, lr=0.03, weight_decay=0.0),
                 "train_size": 1000,
-                "epochs": (1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20),
-                "images": ("train",),
+                "test_size": 500,
+                "epochs": (1, 2, 3, 4, 6, 8, 10, 12, 14, 16),
                 "conditions": _grid(
-                    labels={"true": {}, "all shuffled": {"shuffled": 1.0}},
+                    labels={
+                        "true": {"hfc_strength": 0.9},
+                        "true, useless wave": {"hfc_strength": 0},
+                        "all shuffled": {"hfc_strength": 0.9, "shuffled": 1.0},
+                    },
                 ),
             },
             cpu={
@@ -659,9 +663,18 @@ EXPERIMENTS = {
         keys=("trained_on", "train_radius", "images", "radius"),
         scales=_scales(
             quick={
+                "norm": "batch",
+                "recipe": Recipe(epochs=8, batch_size=32, lr=0.03, weight_decay=0.0),
+                "train_size": 1000,
                 "hfc_strength": 0.9,
-                "components": _SCALED,
-                "conditions": _trained_on(("low", "high", "high + mean"), (8,)),
+                "conditions": (
+                    ({"trained_on": "low", "train_radius": 8}, _only("low", 8)),
+                    ({"trained_on": "high", "train_radius": 8}, _only("high", 8)),
+                    (
+                        {"trained_on": "high, useless wave", "train_radius": 8},
+                        _only("high", 8) | {"hfc_strength": 0},
+                    ),
+                ),
             },
             cpu={"components": _SCALED, "conditions": _trained_on(_SCALED, _RADII)},
             paper={"components": _SCALED, "conditions": _trained_on(_SCALED, _RADII)},

@@ -39,6 +39,7 @@ __all__ = [
     "radius_explorer",
     "show",
     "slideshow",
+    "small_multiples",
     "style",
     "subplots",
 ]
@@ -229,17 +230,9 @@ def line_plot(
     -------
     Picture
     """
-    roles = dict(roles or {})
     with style():
         figure, axes = subplots(height=height)
-        taken = {roles.get(label, label) for label in lines}
-        free = itertools.cycle([role for role in COLOURS if role not in taken] or COLOURS)
-        for label, (x, y, *interval) in lines.items():
-            role = roles.get(label, label if label in COLOURS else None) or next(free)
-            look = _LINES[role] if markers else {"linestyle": _LINES[role]["linestyle"]}
-            axes.plot(x, y, label=label, color=COLOURS[role], **look)
-            if interval:
-                axes.fill_between(x, *interval, color=COLOURS[role], alpha=0.25, linewidth=0)
+        _draw(axes, lines, roles or {}, markers)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         for axis in log:
             getattr(axes, f"set_{axis}scale")("log")
@@ -249,6 +242,64 @@ def line_plot(
             short = max(map(len, lines)) <= 20
             figure.legend(loc="outside upper left", ncols=2 if short else 1)
     return show(figure, alt)
+
+
+def small_multiples(
+    plots: Mapping[str, Mapping[str, Sequence]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    alt: str,
+    roles: Mapping[str, str] | None = None,
+    markers: bool = True,
+    height: float = 2.3,
+    **limits,
+) -> Picture:
+    """Line plots on the same axes, two beside each other, with one legend.
+
+    Parameters
+    ----------
+    plots : mapping of str to mapping
+        For each title the lines of one plot, as in :func:`line_plot`; every plot has the same
+        labels.
+    xlabel, ylabel, alt, roles, markers, **limits
+        As in :func:`line_plot`.
+    height : float
+        Of one row of plots, in inches.
+
+    Returns
+    -------
+    Picture
+    """
+    rows = -(-len(plots) // 2)
+    with style():
+        figure, grid = subplots(
+            rows, 2, height=0.9 + height * rows, sharex=True, sharey=True, squeeze=False
+        )
+        spots = list(grid.flat)
+        for axes, (title, lines) in zip(spots, plots.items(), strict=False):
+            _draw(axes, lines, roles or {}, markers)
+            axes.set_title(title)
+            axes.set(**limits)
+        for axes in spots[len(plots) :]:
+            axes.set_visible(False)
+            spots[len(plots) - 2].xaxis.set_tick_params(labelbottom=True)
+        figure.supxlabel(xlabel, fontsize=_STYLE["axes.labelsize"])
+        figure.supylabel(ylabel, fontsize=_STYLE["axes.labelsize"])
+        handles, labels = spots[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=2)
+    return show(figure, alt)
+
+
+def _draw(axes, lines, roles, markers):
+    taken = {roles.get(label, label) for label in lines}
+    free = itertools.cycle([role for role in COLOURS if role not in taken] or COLOURS)
+    for label, (x, y, *interval) in lines.items():
+        role = roles.get(label, label if label in COLOURS else None) or next(free)
+        look = _LINES[role] if markers else {"linestyle": _LINES[role]["linestyle"]}
+        axes.plot(x, y, label=label, color=COLOURS[role], **look)
+        if interval:
+            axes.fill_between(x, *interval, color=COLOURS[role], alpha=0.25, linewidth=0)
 
 
 # Pictures -----------------------------------------------------------------------------------

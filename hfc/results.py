@@ -12,9 +12,8 @@ import math
 import os
 import platform
 import subprocess
-import tomllib
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -23,19 +22,16 @@ import torch
 from scipy import stats
 
 from hfc.files import write_whole
-from hfc.frequency import radial_mask, split
 
 __all__ = [
     "BOOK",
     "Result",
-    "claims",
     "code_hash",
     "digest",
     "load",
     "mean_interval",
     "provenance",
     "save",
-    "scoreboard",
 ]
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
@@ -264,78 +260,3 @@ def _commit():
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")
-
-
-# The scoreboard ---------------------------------------------------------------------------
-
-
-def claims() -> dict[str, dict]:
-    """The entries of ``book/claims.toml`` by id: what the papers and the blog say."""
-    entries = tomllib.loads((BOOK / "claims.toml").read_text())["claim"]
-    return {entry["id"]: entry for entry in entries}
-
-
-def scoreboard(*, scale: str = "cpu", dataset: str = "cifar10") -> pd.DataFrame:
-    """A verdict on every claim, computed from the stored results.
-
-    Parameters
-    ----------
-    scale, dataset : str
-        Which results to judge by.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by claim: ``statement``, ``source`` and ``verdict``, which is ``"reproduced"``,
-        ``"partly"``, ``"not"``, ``"adopted"`` (a proposal) or ``"not tested"`` (no result
-        yet). The rule behind each stands in ``book/claims.toml``.
-    """
-    rows = []
-    for name, claim in claims().items():
-        try:
-            needed = claim.get("experiment")
-            result = needed and load(needed, scale=scale, dataset=dataset)
-            verdict = _RULES[name](claim, result)
-        except FileNotFoundError:
-            verdict = "not tested"
-        rows.append({"claim": name} | {k: claim[k] for k in ("statement", "source")})
-        rows[-1]["verdict"] = verdict
-    return pd.DataFrame(rows).set_index("claim")
-
-
-def _definition(claim, _):
-    x = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    close = partial(torch.allclose, atol=1e-5)
-    for radius in (4, 8, 12, 16):
-        inside = sum(
-            u * u + v * v <= radius * radius for u in range(-16, 16) for v in range(-16, 16)
-        )
-        low, high = split(x, radius)
-        mask = radial_mask(32, 32, radius)
-        masked = torch.fft.ifft2(torch.fft.fft2(x) * mask).real
-        if mask.sum() != inside or not close(low, masked) or not close(low + high, x):
-            return "not"
-    return "reproduced"
-
-
-def _observation(claim, result):
-    if len(result.seeds) < 2:
-        return "not tested"  # no interval, no verdict
-    table = result.table.loc[pd.IndexSlice[:, "raw", :], :]
-    table = table[table.index.get_level_values("radius") >= 4]
-    gain = table["only_high"] + table["both"] - table["high_constant"]
-    images = table["only_high_and_original"] * (10_000 / table["n"])
-    verdict = "not"
-    for radius in gain.index.unique("radius"):
-        low_gain, low_images = (
-            mean_interval(values.xs(radius, level="radius").tolist())[1]
-            for values in (gain, images)
-        )
-        if low_gain > 0 and low_images >= claim["paper_images"]:
-            return "reproduced"
-        if low_gain > 0 and low_images > 0:
-            verdict = "partly"
-    return verdict
-
-
-_RULES = {"C01": _definition, "C02": _observation, "C23": lambda claim, result: "adopted"}
