@@ -457,9 +457,17 @@ def human_votes(root: str | os.PathLike | None = None) -> Tensor:
             "https://github.com/jcpeterson/cifar-10h"
         )
     try:
-        votes = torch.from_numpy(np.load(path).astype(np.int64))
-        if votes.shape != (10_000, 10) or (votes < 0).any() or (votes.sum(dim=1) < 1).any():
-            raise ValueError(f"no counts of shape (10000, 10), but {tuple(votes.shape)}")
-    except (ValueError, OSError, EOFError) as error:
+        with path.open("rb") as file:
+            found = np.lib.format.read_array(file)
+        if found.shape != (10_000, 10):
+            raise ValueError(f"counts must have shape (10000, 10), got {found.shape}")
+        if (
+            not ((found >= 0) & (found < 1000)).all()
+            or (found % 1).any()
+            or (found == 0).all(1).any()
+        ):
+            raise ValueError("counts must be whole numbers below 1000, some in each row")
+        votes = torch.from_numpy(found.astype(np.int64))
+    except Exception as error:  # whatever a damaged file makes numpy raise
         raise DatasetError(f"cifar10h is damaged: {path}: {error}; get it again") from error
     return votes

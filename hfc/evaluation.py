@@ -68,6 +68,8 @@ def predict(
         if beside.shape != images.shape:
             wanted, got = tuple(images.shape), tuple(beside.shape)
             raise ValueError(f"beside must have the shape of images, {wanted}, got {got}")
+        if batch_size % 2:
+            raise ValueError(f"batch_size must be even with beside, got {batch_size}")
         images = torch.stack((images, beside), dim=1).flatten(0, 1)  # one of each, in turn
     was_training = model.training
     model.eval()
@@ -125,7 +127,8 @@ def component_accuracy(
     statistics, batch_size
         As in :func:`predict`.
     mixed : bool
-        Whether half of every batch of copies are originals (of other images).
+        Whether half of every batch of copies are originals: of the same images but for one,
+        which comes from the batch before.
 
     Returns
     -------

@@ -185,7 +185,7 @@ def max_scale(x: Tensor) -> Tensor:
     if x.ndim < 3:
         raise ValueError(f"x must have shape (..., C, H, W), got {tuple(x.shape)}")
     brightest = x.amax(dim=(-3, -2, -1), keepdim=True)
-    return torch.where(brightest > 0, x / brightest, x)
+    return x / torch.where(brightest > 0, brightest, 1)  # no 0 / 0, also not in gradients
 
 
 def component(x: Tensor, name: str, radius: float, *, mean: Tensor | None = None) -> Tensor:

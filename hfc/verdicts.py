@@ -56,6 +56,10 @@ def scoreboard(*, scale: str = "cpu", dataset: str = "cifar10") -> pd.DataFrame:
 # At the same accuracy ---------------------------------------------------------------------
 
 
+# Accuracies are stored from single precision: 29 of 100 is 0.28999999. One image is far more.
+_ROUNDING = 1e-6
+
+
 def with_match(result: Result) -> pd.DataFrame:
     """Table of a result with a column ``match``: the accuracy by which networks are matched.
 
@@ -93,8 +97,9 @@ def at_level(table: pd.DataFrame, level: float) -> pd.DataFrame:
 
     def cross(group):
         group = group.sort_index(level="epoch")
-        after = int(np.argmax(group["match"].to_numpy() >= level))
-        if not (group["match"].iloc[after] >= level and after > 0):
+        reached = group["match"].to_numpy() >= level - _ROUNDING
+        after = int(np.argmax(reached))
+        if not (reached[after] and after > 0):
             return group.iloc[0] * np.nan
         before, after = group.iloc[after - 1], group.iloc[after]
         share = (level - before["match"]) / (after["match"] - before["match"])
@@ -107,18 +112,18 @@ def common_level(table: pd.DataFrame) -> float:
     """Highest accuracy, in whole percent, that every network of a table reached."""
     others = [name for name in table.index.names if name != "epoch"]
     best = table.groupby(level=others)["match"].max().min()
-    return np.floor(100 * best) / 100
+    return float(np.floor(100 * (best + _ROUNDING)) / 100)
 
 
 # The rules --------------------------------------------------------------------------------
 
 
 def _clearly_above(values, bound=0.0) -> bool:
-    return mean_interval(list(values))[1] > bound
+    return bool(mean_interval(list(values))[1] > bound)
 
 
 def _clearly_below(values, bound=0.0) -> bool:
-    return mean_interval(list(values))[2] < bound
+    return bool(mean_interval(list(values))[2] < bound)
 
 
 def _graded(*steps):
@@ -170,7 +175,8 @@ def _learned_first(claim, result):
     def change(group):
         group = group.sort_index(level="epoch")
         kept = group["low"] / group["original"]
-        return kept[group["original"] >= 0.3].iloc[0] - kept.iloc[-1]
+        early = kept[group["original"] >= 0.3]
+        return early.iloc[0] - kept.iloc[-1] if len(early) else np.nan
 
     changes = table.groupby(level=["radius", "seed"]).apply(change)
     return _graded(*(_clearly_above(_pick(changes, radius=radius)) for radius in (4, 8)))

@@ -22,7 +22,14 @@ from hypothesis import strategies as st
 
 from hfc import data
 from hfc.compat import import_torchvision
-from hfc.data import DatasetError, ImageSet, load, plant_signature
+from hfc.data import (
+    DatasetError,
+    ImageSet,
+    human_votes,
+    load,
+    plant_signature,
+    shuffle_labels,
+)
 from tests.oracles import data as oracle
 
 import_torchvision()
@@ -394,6 +401,194 @@ def test_planting_refuses(made, arguments, text):
     with pytest.raises(ValueError, match=re.escape(text)) as caught:
         plant_signature(made, **arguments)
     one_sentence(caught)
+
+
+# Shuffled labels --------------------------------------------------------------------------
+
+
+def all_different(n):
+    """Images with a label of their own each, so that a label tells whose it was."""
+    classes = tuple(map(str, range(n)))
+    signature = torch.arange(n).flip(0)
+    labels = torch.randperm(n, generator=torch.Generator().manual_seed(n))
+    return ImageSet(torch.rand(n, 1, 2, 2), labels, classes, "made up", signature)
+
+
+@given(st.integers(2, 40), st.floats(0, 1), st.integers(0, 999))
+def test_shuffled_labels_change_hands(n, fraction, seed):
+    made = all_different(n)
+    count = round(fraction * n)
+    if count < 2 and fraction > 0:
+        return
+    before = made.labels.clone()
+    shuffled = shuffle_labels(made, fraction, seed=seed)
+    assert sorted(shuffled.labels.tolist()) == list(range(n))
+    # Exactly so many take part, and none of them keeps its own.
+    assert (shuffled.labels != made.labels).sum() == count
+    assert made.labels.equal(before)
+    assert shuffled.images.equal(made.images)
+    assert shuffled.signature.equal(made.signature)
+    assert shuffled.classes == made.classes
+
+
+@given(st.integers(8, 60), st.integers(1, 6), st.floats(0.25, 1), st.integers(0, 999))
+def test_classes_stay_as_frequent(n, classes, fraction, seed):
+    made = image_set(n=n, classes=classes, seed=seed)
+    shuffled = shuffle_labels(made, fraction, seed=seed)
+    assert shuffled.labels.bincount(minlength=classes).equal(
+        made.labels.bincount(minlength=classes)
+    )
+    assert (shuffled.labels != made.labels).sum() <= round(fraction * n)
+
+
+def test_many_shuffled_labels_tell_nothing():
+    """A label that came from anybody is right as often as by chance."""
+    made = image_set(n=4000, size=1, classes=5)
+    for fraction in (0.25, 1):
+        changed = (shuffle_labels(made, fraction).labels != made.labels).float().mean()
+        assert changed == pytest.approx(0.8 * fraction, abs=0.03)
+
+
+def test_no_fraction_no_shuffling():
+    made = image_set(n=10)
+    same = shuffle_labels(made, 0, seed=3)
+    assert same.labels.equal(made.labels)
+    assert (same.name, same.fingerprint) == (made.name, made.fingerprint)
+
+
+def test_shuffling_follows_the_seed():
+    made = all_different(30)
+    state = torch.get_rng_state()
+    first, again, other = (shuffle_labels(made, 0.5, seed=seed) for seed in (0, 0, 1))
+    assert first.labels.equal(again.labels)
+    assert not first.labels.equal(other.labels)
+    assert not (first.labels != made.labels).equal(other.labels != made.labels)
+    everybody = [shuffle_labels(made, 1, seed=seed).labels for seed in (0, 1)]
+    assert not everybody[0].equal(everybody[1])
+    assert torch.get_rng_state().equal(state)
+    assert first.fingerprint != made.fingerprint
+    assert first.name == "made up, labels shuffled"
+
+
+def test_everybody_takes_part_equally_often():
+    made, times = all_different(20), torch.zeros(20)
+    for seed in range(400):
+        times += shuffle_labels(made, 0.3, seed=seed).labels != made.labels
+    assert (times - 120).abs().max() < 4.5 * (400 * 0.3 * 0.7) ** 0.5
+
+
+def test_shuffling_on_a_device(device):
+    made = all_different(12)
+    there = shuffle_labels(made.to(device), 0.5)
+    assert there.labels.device.type == device.type
+    assert there.labels.cpu().equal(shuffle_labels(made, 0.5).labels)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [
+        (-0.1, "fraction must be between 0 and 1, got -0.1"),
+        (1.01, "fraction must be between 0 and 1, got 1.01"),
+        (float("nan"), "fraction must be between 0 and 1, got nan"),
+        (0.1, "fraction must select at least 2 of 10 images, got 0.1"),
+        (1e-9, "fraction must select at least 2 of 10 images, got 1e-09"),
+    ],
+)
+def test_shuffling_refuses(fraction, text):
+    with pytest.raises(ValueError, match=re.escape(text)) as caught:
+        shuffle_labels(image_set(n=10), fraction)
+    one_sentence(caught)
+
+
+# What people said -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def votes(tmp_path):
+    """Votes in the official layout, and the file that holds them."""
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(51, rng.dirichlet(np.full(10, 0.1), size=10_000))
+    path = tmp_path / "cifar10h-counts.npy"
+    np.save(path, counts)
+    return counts, path
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_votes_are_read_as_written(dtype, order, votes):
+    counts, path = votes
+    np.save(path, counts.astype(dtype, order=order))
+    found = human_votes(path.parent)
+    assert found.dtype == torch.int64
+    assert np.array_equal(found.numpy(), counts)
+
+
+def test_votes_are_found_through_the_variable(votes, monkeypatch):
+    counts, path = votes
+    monkeypatch.setenv("HFC_DATA", str(path.parent))
+    assert np.array_equal(human_votes().numpy(), counts)
+
+
+def test_missing_votes(tmp_path):
+    with pytest.raises(DatasetError) as caught:
+        human_votes(tmp_path)
+    assert one_sentence(caught) == (
+        f"cifar10h is missing: no {tmp_path / 'cifar10h-counts.npy'}; "
+        "get cifar10h-counts.npy from https://github.com/jcpeterson/cifar-10h"
+    )
+
+
+def assert_damaged(path):
+    with pytest.raises(DatasetError) as caught:
+        human_votes(path.parent)
+    assert f"cifar10h is damaged: {path}: " in str(caught.value)
+    assert one_sentence(caught).endswith("; get it again")
+
+
+@pytest.mark.parametrize("size", [0, 1, 6, 10, 60, 127, 128, 129, 50_000, -1])
+def test_truncated_votes(size, votes):
+    _, path = votes
+    path.write_bytes(path.read_bytes()[:size])
+    assert_damaged(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda counts: counts[:9999],
+        lambda counts: counts[:, :9],
+        lambda counts: counts.T,
+        lambda counts: counts.reshape(-1),
+        lambda counts: counts[None],
+        lambda counts: np.where(np.arange(10_000)[:, None] == 7, 0, counts),
+        lambda counts: np.where(counts == 0, -1, counts),
+        lambda counts: 0.9 * counts / counts.sum(axis=1, keepdims=True),  # shares, not counts
+        lambda counts: np.full(counts.shape, "many"),
+        lambda counts: np.full(counts.shape, None),
+    ],
+    ids=[
+        "short",
+        "narrow",
+        "turned",
+        "flat",
+        "deep",
+        "nobody",
+        "less",
+        "shares",
+        "text",
+        "objects",
+    ],
+)
+def test_votes_that_are_no_counts(change, votes):
+    counts, path = votes
+    np.save(path, change(counts))
+    assert_damaged(path)
+
+
+def test_votes_that_are_something_else(votes):
+    _, path = votes
+    path.write_bytes(b"something else entirely")
+    assert_damaged(path)
 
 
 # Files in the official layout -------------------------------------------------------------
@@ -802,3 +997,32 @@ def test_fingerprint_of_the_real_test_set(real):
     labels = np.array(batch[b"labels"], dtype=np.int64)
     digest = hashlib.sha256(batch[b"data"].tobytes() + labels.tobytes()).hexdigest()
     assert load("cifar10", "test").fingerprint == digest[:16] == "2c33b053d1cd726a"
+
+
+def npz(counts, path):
+    content = io.BytesIO()
+    np.savez(content, counts)
+    path.write_bytes(content.getvalue())
+
+
+def header(counts, path):
+    content = bytearray(path.read_bytes())
+    content[content.index(b"}")] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        npz,
+        header,
+        lambda counts, path: path.write_bytes(b"PK\3\4" + bytes(50)),
+        lambda counts, path: np.save(path, np.full(counts.shape, np.nan)),
+        lambda counts, path: np.save(path, counts + 0.5),
+        lambda counts, path: np.save(path, counts.astype(complex)),
+        lambda counts, path: path.write_bytes(path.read_bytes().replace(b"<i8", b">i8", 1)),
+    ],
+)
+def test_votes_in_another_format(damage, votes):
+    damage(*votes)
+    assert_damaged(votes[1])

@@ -1,6 +1,8 @@
 """``hfc.evaluation``: predictions, intervals, and a sweep whose cells are known beforehand."""
 
+import copy
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,9 +13,18 @@ from torch import nn
 
 from hfc import models
 from hfc.data import ImageSet
-from hfc.evaluation import accuracy, predict, radius_sweep, wilson_interval
+from hfc.evaluation import (
+    accuracy,
+    component_accuracy,
+    predict,
+    radius_sweep,
+    signature_use,
+    wilson_interval,
+)
+from hfc.frequency import COMPONENTS
 from tests.oracles import data as filters
 from tests.oracles import evaluation as oracle
+from tests.oracles import frequency as slow
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -94,6 +105,152 @@ def test_accuracy():
     assert accuracy(Says(), made) == 6 / 8
     assert accuracy(Says(), made.take(labels != 0)) == 1
     assert accuracy(Says(), made.take(slice(6, 8))) == 0
+
+
+# By the batch's own statistics ------------------------------------------------------------
+
+
+def used(**settings):
+    """A network whose running statistics are off their start."""
+    model = seeded(**settings)
+    for k in range(3):
+        model(3 * noise(seed=k).images)
+    return model.eval()
+
+
+def in_training_mode(model):
+    """A copy that normalises by the batch, with dropout off."""
+    other = copy.deepcopy(model).train()
+    for layer in other.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.eval()
+    return other
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("batch_size", [4, 10, 500])
+def test_batch_statistics_are_those_of_training(batch_size):
+    model, images = used(dropout=0.5), noise().images
+    wanted = torch.cat([in_training_mode(model)(part) for part in images.split(batch_size)])
+    logits = predict(model, images, batch_size=batch_size, statistics="batch")
+    torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-5)
+    assert (logits - predict(model, images, batch_size=batch_size)).abs().max() > 0.1
+
+
+def test_batch_statistics_by_hand():
+    norm = nn.BatchNorm2d(3)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([1.0, -2.0, 0.5]))
+        norm.bias.copy_(torch.tensor([0.0, 1.0, 3.0]))
+    images = noise(7, size=4).images
+    found = predict(nn.Sequential(norm, nn.Flatten()), images, batch_size=4, statistics="batch")
+    wanted = [oracle.normalised(part.numpy(), [1, -2, 0.5], [0, 1, 3]) for part in images.split(4)]
+    np.testing.assert_allclose(found, np.concatenate(wanted).reshape(7, -1), atol=1e-4)
+
+
+def memory(model):
+    """All that is stored in a model, and where."""
+    return [(name, value, value.clone()) for name, value in model.state_dict().items()]
+
+
+def assert_untouched(model, before):
+    assert [name for name, *_ in before] == list(model.state_dict())
+    for (_, where, what), value in zip(before, model.state_dict().values(), strict=True):
+        assert value.data_ptr() == where.data_ptr()
+        assert value.equal(what)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_batch_statistics_are_not_stored(mode):
+    model, images = used().train(mode), noise().images
+    before, running = memory(model), predict(model, images)
+    predict(model, images, statistics="batch", batch_size=5)
+    assert_untouched(model, before)
+    assert model.training is mode
+    assert predict(model, images).equal(running)
+
+
+def test_running_statistics_come_back_after_an_error():
+    class Breaks(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("broken")
+
+    model = nn.Sequential(used(), Breaks()).train()
+    before = memory(model)
+    with pytest.raises(RuntimeError, match="broken"):
+        predict(model, noise().images, statistics="batch")
+    assert_untouched(model, before)
+    assert model.training
+
+
+@pytest.mark.parametrize("norm", [None, "group"])
+def test_without_batchnorm_statistics_and_company_do_not_matter(norm):
+    model, images, company = seeded(norm=norm), noise().images, noise(seed=1).images
+    alone = predict(model, images)
+    for beside in (None, company):
+        found = predict(model, images, batch_size=6, statistics="batch", beside=beside)
+        torch.testing.assert_close(found, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_company_does_not_matter_to_running_statistics():
+    model, images, company = used(), noise().images, noise(seed=1).images
+    found = predict(model, images, batch_size=6, beside=company)
+    torch.testing.assert_close(found, predict(model, images), atol=1e-5, rtol=1e-5)
+
+
+class Records(nn.Module):
+    """Says the first pixels, and keeps what it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.shown = []
+
+    def forward(self, x):
+        self.shown.append(x.clone())
+        return x[:, 0, 0]
+
+
+@given(st.integers(1, 30), st.integers(1, 20), st.integers(0, 99))
+def test_half_of_each_pass_is_company(n, half, seed):
+    images, company = noise(n, 4, seed=seed).images, -noise(n, 4, seed=seed + 100).images
+    model = Records()
+    logits = predict(model, images, batch_size=2 * half, beside=company)
+    assert logits.equal(images[:, 0, 0])
+    assert all(2 <= len(shown) <= 2 * half for shown in model.shown)
+    assert all((shown < 0).all(dim=(1, 2, 3)).sum() == len(shown) // 2 for shown in model.shown)
+    shown = torch.cat(model.shown)
+    negative = (shown < 0).all(dim=(1, 2, 3))
+    assert shown[~negative].equal(images)
+    assert shown[negative].equal(company)
+
+
+@torch.no_grad()
+def test_company_takes_part_in_the_statistics():
+    model, images, company = used(), noise().images, 0.3 * noise(seed=1).images
+    wanted = []
+    for part, beside in zip(images.split(5), company.split(5), strict=True):
+        together = in_training_mode(model)(torch.cat((beside, part)))
+        wanted.append(together[len(beside) :])
+    found = predict(model, images, batch_size=10, statistics="batch", beside=company)
+    torch.testing.assert_close(found, torch.cat(wanted), atol=1e-5, rtol=1e-5)
+    alone = predict(model, images, batch_size=10, statistics="batch")
+    assert (found - alone).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"statistics": "Batch"}, 'statistics must be "running" or "batch", got \'Batch\''),
+        (
+            {"beside": torch.rand(22, 3, 16, 16)},
+            "beside must have the shape of images, (23, 3, 16, 16), got (22, 3, 16, 16)",
+        ),
+        ({"beside": torch.rand(23, 1, 16, 16)}, "(23, 3, 16, 16), got (23, 1, 16, 16)"),
+    ],
+)
+def test_predict_refuses(settings, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        predict(seeded(), noise().images, **settings)
 
 
 # Wilson's interval ------------------------------------------------------------------------
@@ -293,3 +450,157 @@ def test_whole_numbers_are_counts():
 def test_sweep_refuses(radii, text):
     with pytest.raises(ValueError, match=text):
         radius_sweep(seeded(), noise(), radii)
+
+
+# Components -------------------------------------------------------------------------------
+
+
+@settings(max_examples=15)
+@given(
+    st.integers(1, 12), st.integers(4, 8), st.integers(2, 5), st.floats(0, 8),
+    st.lists(st.sampled_from(COMPONENTS), unique=True), st.integers(0, 99),
+)  # fmt: skip
+def test_component_accuracy_against_counting(n, size, classes, radius, components, seed):
+    made = noise(n, size, 2, classes, seed)
+    model, mean = Linear(2 * size * size, classes), made.mean_colour
+    table = component_accuracy(model, made, [radius], components, mean=mean)
+    pixels = made.images.double().numpy()
+    copies = {c: slow.copies(pixels, c, radius, mean.flatten().tolist()) for c in components}
+    weight = model.weight.double().numpy()
+
+    def logits(image):
+        return weight @ image.reshape(-1)
+
+    scores = [logits(image) for shown in (pixels, *copies.values()) for image in shown]
+    top_two = np.sort(scores, axis=1)[:, -2:]
+    faint = any(np.abs(shown).max() < 1e-3 for shown in copies.values())  # nothing is left
+    if faint or (np.diff(top_two) < 1e-3).any():
+        return  # too close to call in float32
+    wanted = oracle.shares(logits, pixels, copies, made.labels.tolist())
+    assert table.loc[radius].to_dict() == pytest.approx(wanted)
+    assert list(table) == ["original", *components]
+    assert table.index.name == "radius"
+
+
+def test_each_radius_has_a_row_of_its_own():
+    model, made = used(), noise(60)
+    table = component_accuracy(model, made, (8, 0, 2.5), ("low", "high"))
+    assert table.index.tolist() == [8, 0, 2.5]
+    assert table["original"].tolist() == [accuracy(model, made)] * 3
+    for radius, row in table.iterrows():
+        sweep = radius_sweep(model, made, [radius]).loc[("raw", radius)]
+        assert row["low"] == pytest.approx((sweep["only_low"] + sweep["both"]) / 60)
+        assert row["high"] == pytest.approx((sweep["only_high"] + sweep["both"]) / 60)
+
+
+class Spied(nn.Module):
+    """A model, and the batches that it was shown."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.shown = model, []
+
+    def forward(self, x):
+        self.shown.append(x.clone())
+        return self.model(x)
+
+
+def rows_of(images):
+    return [image.contiguous().numpy().tobytes() for image in images]
+
+
+def test_half_of_each_mixed_batch_are_originals():
+    made, model = noise(40), Spied(used())
+    component_accuracy(model, made, [3], ["high"], mixed=True, batch_size=10)
+    originals = rows_of(made.images)
+    assert torch.cat(model.shown[:4]).equal(made.images)  # on the images themselves: alone
+    company = []
+    for shown in model.shown[4:]:
+        assert len(shown) == 10
+        known = [row for row in rows_of(shown) if row in originals]
+        assert len(known) == 5
+        company += known
+    assert sorted(company) == sorted(originals)  # each is company once
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("statistics", ["running", "batch"])
+def test_component_accuracy_is_asked_the_same_way(statistics, mixed):
+    made, model = noise(60), Spied(used())
+    table = component_accuracy(
+        model, made, [3], ["low"], mixed=mixed, statistics=statistics, batch_size=20
+    )
+    assert len(model.shown) == 3 + (6 if mixed else 3)
+    reference = in_training_mode(model.model) if statistics == "batch" else model.model.eval()
+    originals = rows_of(made.images)
+    with torch.no_grad():
+        right = []
+        for shown in model.shown[3:]:
+            copies = [k for k, row in enumerate(rows_of(shown)) if row not in originals]
+            right.append(reference(shown)[copies].argmax(dim=1))
+    assert table.loc[3, "low"] == pytest.approx(
+        (torch.cat(right) == made.labels).float().mean().item()
+    )
+
+
+@pytest.mark.parametrize(
+    ("radii", "components", "settings", "text"),
+    [
+        ([], ["low"], {}, "radii must hold at least one radius, got none"),
+        ([4, -1], ["low"], {}, "radius must be a number >= 0"),
+        ([4], ["middle"], {}, "name must be one of low, high, high + mean, low, scaled, high, s"),
+        ([4], ["high + mean"], {}, 'mean must be given for "high + mean", got None'),
+        ([4], ["low"], {"statistics": "own"}, 'statistics must be "running" or "batch", got \'own'),
+    ],
+)
+def test_component_accuracy_refuses(radii, components, settings, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        component_accuracy(seeded(), noise(), radii, components, **settings)
+
+
+# The signature ----------------------------------------------------------------------------
+
+
+def signed(labels, signature):
+    """Images whose first two pixels tell the label and the signature, in tenths."""
+    labels, signature = torch.tensor(labels), torch.tensor(signature)
+    images = torch.zeros(len(labels), 1, 4, 4)
+    images[:, 0, 0, 0], images[:, 0, 1, 0] = labels / 10, signature / 10
+    return ImageSet(images, labels, tuple("abcdefghij"), "signed", signature)
+
+
+class SaysSignature(nn.Module):
+    def forward(self, x):
+        return Says()(x[:, :, 1:])
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=30))
+def test_signature_use(pairs):
+    made = signed(*zip(*[*pairs, (3, 4)], strict=True))
+    assert signature_use(SaysSignature(), made) == 1
+    assert signature_use(Says(), made) == 0
+    # One that always gives the same answer follows by chance.
+    always = nn.Sequential(SaysSignature(), Constant(7))
+    lying = [name for label, name in [*pairs, (3, 4)] if label != name]
+    assert signature_use(always, made) == pytest.approx(lying.count(7) / len(lying))
+
+
+class Constant(nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x):
+        return torch.eye(10)[self.answer].expand(len(x), 10)
+
+
+@pytest.mark.parametrize("made", [noise(classes=10), signed([1, 2], [1, 2])])
+def test_signature_use_refuses(made):
+    with pytest.raises(ValueError, match="data must have a signature that names wrong classes to"):
+        signature_use(Says(), made)
+
+
+def test_company_needs_an_even_batch_size():
+    images = torch.rand(9, 3, 8, 8)
+    with pytest.raises(ValueError, match="batch_size must be even with beside, got 5"):
+        predict(torch.nn.Flatten(), images, batch_size=5, beside=images)

@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 
 import hfc.frequency as frequency
 from hfc.frequency import (
+    COMPONENTS,
     amplitude_phase,
     band_pass,
+    component,
     fourier_basis,
     high_pass,
     low_pass,
+    max_scale,
     radial_mask,
     radial_spectrum,
     recombine,
@@ -759,3 +762,144 @@ def test_recombine_wants_shapes_that_broadcast():
     text = r"^amplitude and phase must have shapes that broadcast, got \(3, 8, 8\) and \(3, 8, 7\)$"
     with pytest.raises(ValueError, match=text):
         recombine(IMAGE, IMAGE[..., :7])
+
+
+# Copies as experiments show them ----------------------------------------------------------
+
+
+@st.composite
+def colour_images(draw):
+    """``(N, C, H, W)``, some wholly below 0."""
+    x = noise(*draw(st.tuples(*[st.integers(1, n) for n in (4, 3, 9, 9)])), seed=draw(sizes))
+    shift = [draw(st.sampled_from([0, 0.5, 1, 1.5])) for _ in x]
+    return x - torch.tensor(shift, dtype=x.dtype)[:, None, None, None]
+
+
+@given(colour_images())
+def test_max_scale_against_the_oracle(x):
+    before = x.clone()
+    scaled = max_scale(x)
+    np.testing.assert_allclose(scaled, oracle.max_scaled(x.numpy()), rtol=1e-12, atol=1e-12)
+    assert torch.equal(x, before)
+    for image, result in zip(x, scaled, strict=True):
+        if image.max() > 0:
+            assert result.max() == 1
+        else:
+            assert torch.equal(result, image)
+
+
+def test_black_and_negative_images_stay():
+    x = torch.stack([torch.zeros(3, 4, 4), torch.full((3, 4, 4), -0.5), torch.full((3, 4, 4), 0.5)])
+    assert max_scale(x).unique().tolist() == [-0.5, 0, 1]
+    assert torch.equal(max_scale(x)[:2], x[:2])
+
+
+@given(colour_images(), st.sampled_from([0.25, 255.0, 1000.0]))
+def test_units_do_not_matter_to_max_scale(x, factor):
+    positive = x[x.amax(dim=(1, 2, 3)) > 0]
+    if len(positive):
+        assert_close(max_scale(factor * positive), max_scale(positive))
+    assert_close(max_scale(max_scale(x)), max_scale(x))
+
+
+def test_max_scale_is_per_image_not_per_channel_or_batch():
+    x = noise(2, 3, 3, 8, 8) * torch.tensor([0.1, 0.5, 1.0])[:, None, None]
+    scaled = max_scale(x)
+    for index in np.ndindex(2, 3):
+        assert_close(scaled[index], x[index] / x[index].max())
+        assert_close(scaled[index], max_scale(x[index]))
+
+
+@each_dtype
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_copies_keep_shape_dtype_and_device(name, dtype, device):
+    x = noise(2, 3, 8, 9, dtype=dtype, device=device)
+    mean = torch.zeros(3, 1, 1)  # wherever and whatever it is
+    copies = component(x, name, 3, mean=mean)
+    assert (copies.shape, copies.dtype, copies.device) == (x.shape, x.dtype, x.device)
+    exact = component(x.double(), name, 3, mean=mean)
+    assert_close(copies.double(), exact, dtype, scale=4 if name.endswith("scaled") else 1)
+
+
+@both_paths
+@pytest.mark.parametrize("name", COMPONENTS)
+@given(colour_images(), radii)
+def test_copies_against_the_oracle(name, x, radius):
+    mean = torch.linspace(0.2, 0.7, x.shape[1], dtype=torch.float64)
+    wanted = oracle.copies(x.numpy(), name, radius, mean.tolist())
+    copies = component(x, name, radius, mean=mean[:, None, None]).numpy()
+    if name.endswith("scaled"):  # leave out images of which only roundings are left to scale
+        tops = oracle.copies(x.numpy(), name.split(",")[0], radius).max(axis=(1, 2, 3))
+        copies, wanted = copies[abs(tops) > 1e-6], wanted[abs(tops) > 1e-6]
+    np.testing.assert_allclose(copies, wanted, rtol=1e-5, atol=1e-8)
+
+
+@given(colour_images(), radii)
+def test_identities_of_copies(x, radius):
+    mean = noise(x.shape[1], 1, 1, seed=1)
+    low, high = component(x, "low", radius), component(x, "high", radius)
+    assert torch.equal(low, low_pass(x, radius))
+    assert torch.equal(high, high_pass(x, radius))
+    assert_close(low + high, x)
+    assert_close(component(x, "low + half high", radius), (x + low) / 2)
+    assert_close(component(x, "high + mean", radius, mean=mean) - high, mean.expand_as(x))
+    assert torch.equal(component(x, "low, scaled", radius), max_scale(low))
+    assert torch.equal(component(x, "high, scaled", radius), max_scale(high))
+    # A mean is for one kind of copies only.
+    for name in COMPONENTS:
+        if name != "high + mean":
+            assert torch.equal(component(x, name, radius, mean=mean), component(x, name, radius))
+
+
+def test_half_high_is_a_mask_of_a_half_in_fourier_space():
+    x = noise(2, 3, 12, 10)
+    copies = torch.fft.fft2(component(x, "low + half high", 3.5))
+    inside = radial_mask(12, 10, 3.5)
+    ratio = (copies / torch.fft.fft2(x)).real
+    assert_close(ratio[..., inside], torch.ones_like(ratio[..., inside]), scale=100)
+    assert_close(ratio[..., ~inside], torch.full_like(ratio[..., ~inside], 0.5), scale=100)
+
+
+def test_mean_added_is_the_mean_of_the_copies():
+    x, mean = noise(4, 3, 8, 8), torch.tensor([0.1, 0.5, 0.9]).double()[:, None, None]
+    copies = component(x, "high + mean", 2, mean=mean)
+    assert_close(copies.mean(dim=(-2, -1), keepdim=True), mean.expand(4, 3, 1, 1))
+
+
+@pytest.mark.parametrize("name", ["", "Low", "middle", "low,scaled", None])
+def test_unknown_copies(name):
+    text = f"^name must be one of low, high, high \\+ mean, low, scaled, .*, got {name!r}$"
+    with pytest.raises(ValueError, match=text):
+        component(IMAGE, name, 3)
+
+
+def test_mean_is_needed():
+    with pytest.raises(ValueError, match=r'^mean must be given for "high \+ mean", got None$'):
+        component(IMAGE, "high + mean", 3)
+
+
+@pytest.mark.parametrize("function", [max_scale, lambda x: component(x, "low, scaled", 3)])
+def test_a_channel_axis_is_needed(function):
+    with pytest.raises(ValueError, match=r"^x must have shape \(..., C, H, W\), got \(8, 8\)$"):
+        function(noise(8, 8))
+
+
+@pytest.mark.parametrize("function", [max_scale, lambda x: component(x, "low", 3)])
+def test_copies_of_what_is_no_image(function):
+    with pytest.raises(TypeError, match="x must be a floating-point tensor"):
+        function(torch.zeros(3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="x must be finite"):
+        function(torch.full((3, 8, 8), math.nan))
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_radius_of_copies(name):
+    with pytest.raises(ValueError, match=r"^radius must be a number >= 0"):
+        component(IMAGE, name, -1, mean=torch.zeros(3, 1, 1))
+
+
+def test_gradient_of_max_scale_is_finite_at_black_images():
+    x = torch.stack([torch.zeros(1, 4, 4), torch.rand(1, 4, 4)]).requires_grad_()
+    max_scale(x).sum().backward()
+    assert x.grad[0].eq(1).all()
+    assert x.grad.isfinite().all()

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from hfc import models
-from hfc.models import build
+from hfc.frequency import COMPONENTS, component
+from hfc.models import OnComponent, build
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -24,7 +25,7 @@ def parameters(model):
 
 
 def narrow(name):
-    return {"width": 8} if name.startswith("resnet") else {}
+    return {"width": 8} if name.startswith(("resnet", "alexnet", "vgg")) else {}
 
 
 each_name = pytest.mark.parametrize("name", models.NAMES)
@@ -64,6 +65,22 @@ def test_normalisation_is_inside(name):
     model(torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 3, 32, 32))
     assert seen[1][0].unique().tolist() == [-2]
     assert seen[1][1].unique().tolist() == [2]
+
+
+@each_name
+def test_pixels_as_they_are(name):
+    settings = {"norm": None, **narrow(name)}
+    raw, model = seeded(name, normalise=False, **settings).eval(), seeded(name, **settings).eval()
+    seen = []
+    first = next(m for m in raw.modules() if isinstance(m, nn.Conv2d))
+    first.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    images = torch.rand(2, 3, 32, 32)
+    logits = raw(images)
+    assert seen[0].equal(images)
+    # The weights are the same, so only the scale of the pixels differs.
+    torch.testing.assert_close(raw((images - 0.5) / 0.25), model(images), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(logits, model(images))
+    assert parameters(raw) == parameters(model)
 
 
 @each_name
@@ -123,6 +140,62 @@ def test_small():
     assert parameters(seeded("small")) == norms + layers
 
 
+def linears(model):
+    return [(m.in_features, m.out_features) for m in model.modules() if isinstance(m, nn.Linear)]
+
+
+CLASSICS = {  # channels after each convolution and kernel sizes; linear layers
+    "lenet": ([8, 16], [5, 5], [(16 * 4 * 4, 120), (120, 84), (84, 10)]),
+    "alexnet": (
+        [32, 96, 192, 128, 128],
+        [5, 5, 3, 3, 3],
+        [(128 * 2 * 2, 512), (512, 512), (512, 10)],
+    ),
+    "vgg": ([32, 64, 128, 128, 256, 256, 256, 256], [3] * 8, [(256, 10)]),
+}
+
+
+@pytest.mark.parametrize("name", CLASSICS)
+@pytest.mark.parametrize("norm", ["batch", None])
+def test_classics(name, norm):
+    channels, sizes, flat = CLASSICS[name]
+    model = seeded(name, norm=norm)
+    wanted = [
+        (before, after, size, size, 1, 1)
+        for before, after, size in zip([3, *channels[:-1]], channels, sizes, strict=True)
+    ]
+    assert convolutions(model) == wanted
+    assert linears(model) == flat
+    weights = sum(before * after * size * size for before, after, size, *_ in wanted)
+    weights += (2 if norm else 1) * sum(channels)  # scale and shift, or a bias
+    assert parameters(model) == weights + sum((before + 1) * after for before, after in flat)
+
+
+@pytest.mark.parametrize(("name", "last"), [("lenet", 8), ("alexnet", 4), ("vgg", 1)])
+def test_classics_shrink_the_map(name, last):
+    """Two, three and five times by a half, before the average."""
+    model, maps = seeded(name, **narrow(name)), []
+    for layer in model.modules():
+        if isinstance(layer, nn.MaxPool2d):
+            layer.register_forward_hook(lambda module, given, out: maps.append(out.shape[-1]))
+    model.eval()(torch.rand(1, 3, 32, 32))
+    assert maps == [32 // 2**k for k in range(1, len(maps) + 1)]
+    assert maps[-1] == last
+
+
+@pytest.mark.parametrize("name", CLASSICS)
+def test_every_linear_layer_but_the_last_is_activated(name):
+    model = seeded(name, norm=None, **narrow(name)).eval()
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    given = []
+    for layer in layers[1:]:
+        layer.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
+    logits = model(torch.rand(20, 3, 16, 16))
+    assert len(given) == len(layers) - 1
+    assert all(x.min() >= 0 for x in given)
+    assert logits.min() < 0
+
+
 def test_resnet18_is_the_one_of_the_re_runs():
     # The count that re-runs report for the CIFAR-sized ResNet-18.
     assert parameters(seeded("resnet18")) == 11_173_962
@@ -150,6 +223,41 @@ def test_resnet32_is_the_authors(norm):
         # Before each convolution but the stem and the one after it, after the stem, at the end.
         extra = 2 * (16 + sum(a for a, *_ in wanted[2:]) + 64)
     assert parameters(model) == weights + extra
+
+
+def test_resnet32_stage_by_stage():
+    """As in the authors' code: no normalisation at all, every convolution with a bias."""
+    model, maps = seeded("resnet32", norm=None).eval(), []
+    for layer in [first_convolution(model), *blocks(model)]:
+        layer.register_forward_hook(lambda module, given, out: maps.append(tuple(out.shape[1:])))
+    model(torch.rand(1, 3, 32, 32))
+    sizes = [(16, 32, 32)] * 6 + [(32, 16, 16)] * 5 + [(64, 8, 8)] * 5
+    assert maps == sizes  # the stem's, and three stages of five blocks
+    assert len(convolutions(model)) == 31
+    assert linears(model) == [(64, 10)]
+    assert all(m.bias is not None for m in model.modules() if isinstance(m, nn.Conv2d))
+    with_weights = {type(m) for m in model.modules() if list(m.parameters(recurse=False))}
+    assert with_weights == {nn.Conv2d, nn.Linear}
+    assert not list(model.buffers())
+    # 3x3 kernels and biases: stem, ten of 16, one to 32 and nine of 32, one to 64 and nine of 64.
+    stages = (27 + 1) * 16 + 10 * (144 + 1) * 16
+    stages += (144 + 1) * 32 + 9 * (288 + 1) * 32 + (288 + 1) * 64 + 9 * (576 + 1) * 64
+    assert parameters(model) == stages + 65 * 10 == 463_018
+
+
+def first_convolution(model):
+    return next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+
+
+def test_resnet32_ends_with_an_activation_and_an_average():
+    model = seeded("resnet32", norm=None).eval()
+    seen = {}
+    blocks(model)[-1].register_forward_hook(lambda module, given, out: seen.update(last=out))
+    last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+    last.register_forward_pre_hook(lambda module, given: seen.update(flat=given[0]))
+    model(torch.rand(2, 3, 32, 32))
+    assert seen["last"].min() < 0
+    torch.testing.assert_close(seen["flat"], seen["last"].relu().mean(dim=(2, 3)))
 
 
 def blocks(model):
@@ -191,6 +299,9 @@ def test_resnet32_activates_before_it_convolves():
 
 
 def test_width_is_that_of_the_first_stage():
+    assert convolutions(seeded("lenet", width=16))[0][:2] == (3, 16)
+    assert convolutions(seeded("alexnet", width=16))[-1][:2] == (64, 64)
+    assert convolutions(seeded("vgg", width=16))[-1][:2] == (128, 128)
     assert convolutions(seeded("resnet18", width=16))[0][:2] == (3, 16)
     assert convolutions(seeded("resnet32", width=24))[-1][:2] == (96, 96)
 
@@ -198,7 +309,10 @@ def test_width_is_that_of_the_first_stage():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"name": "resnet50"}, "name must be one of small, convnet, resnet18, resnet32, got 'res"),
+        (
+            {"name": "resnet50"},
+            "name must be one of small, convnet, resnet18, resnet32, lenet, alexnet, vgg, got 'res",
+        ),
         ({"norm": "layer"}, 'norm must be "batch", "group" or None, got \'layer\''),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
         ({"dropout": -0.1}, "dropout must be at least 0 and below 1, got -0.1"),
@@ -211,3 +325,39 @@ def test_width_is_that_of_the_first_stage():
 def test_build_refuses(changes, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         build(**{"name": "small", "num_classes": 10} | changes)
+
+
+# On one component -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_on_component(name, device):
+    mean = torch.tensor([0.2, 0.5, 0.8])[:, None, None]
+    inner = seeded("small", norm=None)
+    model = OnComponent(inner, name, 3, mean).to(device)
+    images = torch.rand(4, 3, 16, 16, device=device)
+    copies = component(images, name, 3, mean=mean.to(device))
+    torch.testing.assert_close(model(images), inner(copies))
+    assert not torch.allclose(model(images), inner(images))
+    assert [*model.parameters()] == [*inner.parameters()]
+    assert model.state_dict()["mean"].cpu().equal(mean)  # a checkpoint knows it
+    images.requires_grad_()
+    model(images).square().sum().backward()
+    assert images.grad.abs().sum() > 0
+    assert images.grad.isfinite().all()
+
+
+def test_on_component_follows_the_mode_and_tells_what_it_is():
+    model = OnComponent(seeded("small", dropout=0.5), "low", 4)
+    assert model.eval().model.training is False
+    assert model.train().model.training is True
+    assert "'low', radius=4" in repr(model)
+    others = [OnComponent(nn.Identity(), "high", 4), OnComponent(nn.Identity(), "low", 8)]
+    assert len({repr(other) for other in (OnComponent(nn.Identity(), "low", 4), *others)}) == 3
+
+
+def test_on_component_refuses():
+    images = torch.rand(2, 3, 8, 8)
+    for name, text in (("middle", "name must be one of low, "), ("high + mean", "mean must be g")):
+        with pytest.raises(ValueError, match=text):
+            OnComponent(seeded("small"), name, 3)(images)

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hfc import files, results
-from hfc.results import Result, claims, code_hash, load, mean_interval, provenance, save, scoreboard
+from hfc import files, results, verdicts
+from hfc.results import Result, code_hash, load, mean_interval, provenance, save
+from hfc.verdicts import claims, scoreboard
 
 HFC = Path(results.__file__).parent
 
@@ -164,6 +165,70 @@ def test_summary_with_one_key():
     summary = counted([[1, 2, 3], [3, 4, 5]]).summary
     assert summary.index.tolist() == [0, 1, 2]
     assert summary["loss"]["mean"].tolist() == [2, 3, 4]
+
+
+def of_conditions(values, keys):
+    """A result with a unit for each seed and condition; ``values[seed][condition][place]``."""
+    units = [
+        {
+            "seed": seed,
+            "records": [
+                {"heuristic": f"h{c}", "epoch": p // 2, "radius": [None, 0.5][p % 2]}
+                | {"share": x, "double": 2 * x}
+                for p, x in enumerate(places)
+            ],
+        }
+        for seed, conditions in enumerate(values)
+        for c, places in enumerate(conditions)
+    ]
+    for unit in units:
+        unit["records"] = [
+            {k: v for k, v in r.items() if k in (*keys, "share", "double")} for r in unit["records"]
+        ]
+    return made(keys=list(keys), units=units)
+
+
+@given(
+    st.integers(1, 4), st.integers(1, 3), st.integers(1, 4),
+    st.sampled_from([1, 1e-6, 1e4]), st.integers(0, 999),
+)  # fmt: skip
+def test_summary_is_the_interval_of_each_group(seeds, conditions, places, unit, rng_seed):
+    values = unit * np.random.default_rng(rng_seed).normal(size=(seeds, conditions, places))
+    summary = of_conditions(values.tolist(), ("heuristic", "epoch", "radius")).summary
+    assert list(summary) == [
+        (value, bound) for value in ("share", "double") for bound in ("mean", "low", "high")
+    ]
+    assert summary.index.names == ["heuristic", "epoch", "radius"]
+    assert len(summary) == conditions * places
+    for k, (_, row) in enumerate(summary.iterrows()):  # in the order of the records
+        c, p = divmod(k, places)
+        assert summary.index[k][:2] == (f"h{c}", p // 2)
+        for value, factor in (("share", 1), ("double", 2)):
+            wanted = mean_interval((factor * values[:, c, p]).tolist())
+            found = tuple(row[value][["mean", "low", "high"]])
+            assert found == pytest.approx(wanted, rel=1e-9, abs=1e-9 * unit, nan_ok=True)
+            assert math.isnan(found[1]) == math.isnan(found[2]) == (seeds == 1)
+
+
+def test_one_seed_has_no_interval_whatever_the_keys():
+    for result in (made(seeds=(3,)), counted([[1, 2.5]])):
+        summary = result.summary
+        assert summary.xs("mean", axis=1, level=1).notna().all(axis=None)
+        for bound in ("low", "high"):
+            assert summary.xs(bound, axis=1, level=1).isna().all(axis=None)
+
+
+def test_a_seed_that_lacks_a_place_does_not_count_there():
+    result = counted([[1, 2, 3], [3, 4]])
+    assert result.summary["loss"]["mean"].tolist() == [2, 3, 3]
+    assert result.summary["loss"]["low"].isna().tolist() == [False, False, True]
+
+
+def test_seeds_are_told_once():
+    units = made(seeds=(5, 2)).units
+    assert made(units=[*units, *units]).seeds == [2, 5]
+    values = np.zeros((3, 4, 1)).tolist()
+    assert of_conditions(values, ("heuristic",)).seeds == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -362,12 +427,14 @@ def verdict_on(result, monkeypatch):
     asked = []
 
     def stored(experiment, **where):
-        asked.append((experiment, where))
-        return result
+        asked.append(where)
+        if experiment == "observation":
+            return result
+        raise FileNotFoundError
 
-    monkeypatch.setattr(results, "load", stored)
+    monkeypatch.setattr(verdicts, "load", stored)
     board = scoreboard(scale="paper", dataset="mnist")
-    assert set(map(str, asked)) == {str(("observation", {"scale": "paper", "dataset": "mnist"}))}
+    assert all(where == {"scale": "paper", "dataset": "mnist"} for where in asked)
     assert board.loc["C23", "verdict"] == "adopted"
     return board.loc["C02", "verdict"]
 
@@ -401,7 +468,7 @@ def test_no_result_no_verdict(monkeypatch):
     def missing(*_, **__):
         raise FileNotFoundError
 
-    monkeypatch.setattr(results, "load", missing)
+    monkeypatch.setattr(verdicts, "load", missing)
     board = scoreboard()
     assert board.loc["C02", "verdict"] == "not tested"
     assert board.loc["C23", "verdict"] == "not tested"
@@ -413,7 +480,7 @@ def test_a_damaged_result_is_no_verdict(monkeypatch):
     def damaged(*_, **__):
         raise ValueError("it is damaged")
 
-    monkeypatch.setattr(results, "load", damaged)
+    monkeypatch.setattr(verdicts, "load", damaged)
     with pytest.raises(ValueError, match="it is damaged"):
         scoreboard()
 
@@ -429,11 +496,11 @@ def test_a_damaged_result_is_no_verdict(monkeypatch):
     ids=["open", "smaller", "too much", "too little"],
 )
 def test_a_broken_definition_is_seen(name, broken, monkeypatch):
-    monkeypatch.setattr(results, name, broken)
+    monkeypatch.setattr(verdicts, name, broken)
     assert scoreboard(scale="none").loc["C01", "verdict"] == "not"
 
 
-results_mask = results.radial_mask
+results_mask = verdicts.radial_mask
 
 
 def test_claims():
@@ -459,7 +526,8 @@ def test_committed_result(path):
     scale, dataset = path.stem.split("-", 1)
     result = load(path.parent.name, scale=scale, dataset=dataset)
     assert len(result.seeds) >= 3
-    assert len(set(result.seeds)) == len(result.units)
+    conditions = result.settings.get("conditions", [[{}, {}]])  # older results had one
+    assert len(result.units) == len(result.seeds) * len(conditions)
     assert len(result.table) == len(result.summary) * len(result.seeds)
     assert result.settings["dataset"] == dataset
     for unit in result.units:

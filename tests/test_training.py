@@ -42,8 +42,17 @@ def untimed(history):
     return [{k: v for k, v in row.items() if k != "seconds"} for row in history.rows]
 
 
-# Everything that is random: order, shift, mirroring, dropout.
-RANDOM = Recipe(epochs=4, batch_size=16, shift=2, flip=True, label_smoothing=0.1)
+# Everything that is random: order, shift, mirroring, dropout, attacks and blends.
+RANDOM = Recipe(
+    epochs=4,
+    batch_size=16,
+    shift=2,
+    flip=True,
+    label_smoothing=0.1,
+    mixup=0.4,
+    adversarial=0.1,
+    attack_steps=1,
+)
 
 
 def trained(recipe=RANDOM, made=None, **settings):
@@ -56,15 +65,27 @@ def trained(recipe=RANDOM, made=None, **settings):
 
 
 class Recorded(nn.Module):
-    """A linear layer that remembers the batches it was shown."""
+    """A linear layer that remembers the batches it was trained on, and its weights then."""
 
     def __init__(self, inputs, classes):
         super().__init__()
-        self.linear, self.seen = nn.Linear(inputs, classes), []
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.linear = nn.Linear(inputs, classes)
+        self.seen, self.weights, self.attacks = [], [], 0
 
     def forward(self, x):
-        self.seen.append(x.detach().clone())
+        if self.training:
+            self.seen.append(x.detach().clone())
+            self.weights.append(self.linear.weight.detach().clone())
+        else:
+            self.attacks += 1
         return self.linear(x.flatten(1))
+
+    @property
+    def parts(self):
+        """Weight and bias as float32 arrays."""
+        return [p.detach().numpy().copy() for p in (self.linear.weight, self.linear.bias)]
 
 
 @pytest.fixture
@@ -79,16 +100,19 @@ RECIPES = [
     Recipe(epochs=2, batch_size=5, lr=0.2, label_smoothing=0.3, weight_decay=0.0),
     Recipe(epochs=3, batch_size=8, lr=0.01, optimizer="adam", weight_decay=0.1),
     Recipe(epochs=2, batch_size=13, lr=0.01, optimizer="adam", schedule="constant"),
+    Recipe(epochs=3, batch_size=8, lr=0.05, optimizer="adagrad", weight_decay=0.1),
+    Recipe(epochs=3, batch_size=8, lr=1.0, optimizer="adadelta", weight_decay=0.1),
+    Recipe(epochs=3, batch_size=8, lr=0.01, optimizer="rmsprop", weight_decay=0.1),
+    Recipe(epochs=3, batch_size=8, lr=0.05, gradient_clip=0.3, weight_decay=0.5),
+    Recipe(epochs=3, batch_size=8, lr=0.05, gradient_clip=0.01, schedule="constant"),
 ]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.optimizer}-{r.schedule}")
 def test_training_by_hand(recipe, full_precision):
     made, steps = images_of_noise(50, size=2), 50 // recipe.batch_size
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = Recorded(12, 3)
-    start = [p.detach().numpy().copy() for p in (model.linear.weight, model.linear.bias)]
+    model = Recorded(12, 3)
+    start = model.parts
     history = fit(model, made, recipe, progress=False)
 
     # Each epoch shows every image at most once, in whole batches and in an order of its own.
@@ -102,8 +126,8 @@ def test_training_by_hand(recipe, full_precision):
     pixels, labels = made.images.double().flatten(1).numpy(), made.labels.numpy()
     batches = [(pixels[batch], labels[batch]) for batch in order]
     wanted, seen = oracle.train(*start, batches, recipe)
-    np.testing.assert_allclose(model.linear.weight.detach(), wanted[0], rtol=2e-3, atol=2e-5)
-    np.testing.assert_allclose(model.linear.bias.detach(), wanted[1], rtol=2e-3, atol=2e-5)
+    np.testing.assert_allclose(model.parts[0], wanted[0], rtol=2e-3, atol=2e-5)
+    np.testing.assert_allclose(model.parts[1], wanted[1], rtol=2e-3, atol=2e-5)
     for k, row in enumerate(history.rows):
         losses, hits = zip(*seen[k * steps : (k + 1) * steps], strict=True)
         assert row["epoch"] == k + 1
@@ -141,7 +165,7 @@ def test_schedule_rises_for_a_quarter_and_falls_to_zero(monkeypatch):
     assert rates[-1] == pytest.approx(0.1 * 0.5 / 30)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adagrad", "adadelta", "rmsprop"])
 def test_only_weights_decay(optimizer):
     class Idle(nn.Module):
         def __init__(self):
@@ -155,7 +179,8 @@ def test_only_weights_decay(optimizer):
             return torch.zeros(len(x), 3) + 0 * every
 
     model = Idle()
-    recipe = Recipe(epochs=2, batch_size=20, optimizer=optimizer, lr=0.1, weight_decay=0.5)
+    lr = 10 if optimizer == "adadelta" else 0.1  # it starts with tiny steps
+    recipe = Recipe(epochs=2, batch_size=20, optimizer=optimizer, lr=lr, weight_decay=0.5)
     fit(model, images_of_noise(), recipe, progress=False)
     assert (model.kernel < 0.95).all()
     assert (model.matrix < 0.95).all()
@@ -180,6 +205,126 @@ def test_augmentation_is_used():
     assert (same ^ mirrored).all()
     assert 10 < mirrored.sum() < 50
     assert 0 < (shifted == plain).all(dim=(1, 2, 3)).sum() < 30
+
+
+def test_clipping_limits_the_first_step(full_precision):
+    """From rest Nesterov's step is 1.9 times the gradient, which is as long as it may be."""
+    made = images_of_noise(16, size=2)
+    for longest in (0.25, 0.01):
+        model = Recorded(12, 3)
+        start = model.parts
+        recipe = Recipe(
+            1, batch_size=16, lr=0.5, schedule="constant", weight_decay=0, gradient_clip=longest
+        )
+        fit(model, made, recipe, progress=False)
+        moved = [after - before for before, after in zip(start, model.parts, strict=True)]
+        length = sum((part.astype(np.float64) ** 2).sum() for part in moved) ** 0.5
+        assert length == pytest.approx(0.5 * 1.9 * longest, rel=1e-3)
+
+
+def test_gradients_that_are_short_enough_stay():
+    results = []
+    for longest in (None, 1e6, 1e-3):
+        results.append(trained(dataclasses.replace(RANDOM, gradient_clip=longest)))
+    assert results[0] == results[1]
+    assert results[0] != results[2]
+
+
+# Blended and attacked images --------------------------------------------------------------
+
+
+def images_with_names(n=24, classes=3):
+    """Image k is white at its k-th pixel only, so that a blend tells what is in it."""
+    images = torch.eye(48)[:n].reshape(n, 3, 4, 4)
+    labels = torch.randint(classes, (n,), generator=torch.Generator().manual_seed(0))
+    return ImageSet(images, labels, tuple("abcdefghij"[:classes]), "names")
+
+
+@pytest.mark.parametrize("smoothing", [0, 0.2])
+def test_training_on_blends_by_hand(smoothing, full_precision):
+    made = images_with_names()
+    recipe = Recipe(4, batch_size=8, lr=0.5, label_smoothing=smoothing, mixup=0.7)
+    model = Recorded(48, 3)
+    start = model.parts
+    history = fit(model, made, recipe, progress=False)
+    assert len(model.seen) == 4 * 3
+    batches = []
+    for shown in model.seen:
+        shares = shown.flatten(1).double().numpy()[:, :24]  # of each image in each blend
+        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+        targets = np.zeros((8, 3))
+        for n, label in enumerate(made.labels.tolist()):
+            targets[:, label] += shares[:, n]
+        batches.append((shown.flatten(1).double().numpy(), targets))
+    assert sum(((x > 0).sum(axis=1) == 2).sum() for x, _ in batches) > 48  # of 96: true blends
+    assert len({round(x.max(initial=0, where=x < 1), 4) for x, _ in batches}) > 9  # of 12 shares
+    wanted, seen = oracle.train(*start, batches, recipe)
+    np.testing.assert_allclose(model.parts[0], wanted[0], rtol=2e-3, atol=2e-5)
+    np.testing.assert_allclose(model.parts[1], wanted[1], rtol=2e-3, atol=2e-5)
+    for k, row in enumerate(history.rows):
+        losses, hits = zip(*seen[3 * k : 3 * k + 3], strict=True)
+        assert row["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+        assert row["train_accuracy"] == pytest.approx(sum(hits) / 24)
+
+
+def shown(made, classes=3, **changes):
+    """The model after an epoch; its order is the same whatever the recipe."""
+    model = Recorded(made.images[0].numel(), classes)
+    fit(model, made, Recipe(1, **{"batch_size": 8, "lr": 0.3} | changes), progress=False)
+    return model
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_training_on_attacked_images(steps, full_precision):
+    """With two classes and a linear model an attack ends in a corner of the ball."""
+    made, epsilon = images_of_noise(40, classes=2, size=4), 0.125
+    plain = shown(made, classes=2)
+    model = shown(made, classes=2, adversarial=epsilon, attack_steps=steps)
+    assert plain.attacks == 0
+    assert model.attacks == 5 * steps
+    place = {image.numpy().tobytes(): n for n, image in enumerate(made.images)}
+    for images, attacked, weight in zip(plain.seen, model.seen, model.weights, strict=True):
+        change = (attacked - images).abs()
+        assert change.max() <= epsilon + 1e-6
+        assert change.mean() > epsilon / 2
+        labels = made.labels[[place[x.contiguous().numpy().tobytes()] for x in images]]
+        towards = (weight[1 - labels] - weight[labels]).sign().reshape(images.shape)
+        corner = (images + epsilon * towards).clamp(0, 1)
+        torch.testing.assert_close(attacked, corner, atol=1e-6, rtol=0)
+
+
+def test_training_on_blends_of_attacked_images(full_precision):
+    made, epsilon = images_of_noise(40, classes=2, size=4), 0.125
+    plain = shown(made, classes=2)
+    model = shown(made, classes=2, adversarial=epsilon, attack_steps=2, mixup=1e6)
+    assert model.attacks == 5 * 2  # the attack comes first
+    for images, mixed in zip(plain.seen, model.seen, strict=True):
+        # Each is half one image and half another (or all of one), both within epsilon.
+        halves = (images[:, None] + images[None]) / 2
+        far = (mixed[:, None, None] - halves[None]).abs().amax(dim=(3, 4, 5)).flatten(1)
+        assert far.min(dim=1).values.max() <= epsilon + 0.01
+        assert far.min(dim=1).values.min() > epsilon / 4
+
+
+def test_labels_stay_with_their_images():
+    """Training neither changes a set nor draws labels anew: shuffled once is shuffled for good."""
+    made = data.shuffle_labels(images_with_names(classes=10), 0.5, seed=1)
+    before = made.images.clone(), made.labels.clone()
+    model, asked = Recorded(48, 10), []
+    entropy = nn.functional.cross_entropy
+
+    def watching(logits, labels, **settings):
+        asked.append(labels.clone())
+        return entropy(logits, labels, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.functional, "cross_entropy", watching)
+        fit(model, made, Recipe(5, batch_size=8), progress=False)
+    assert made.images.equal(before[0])
+    assert made.labels.equal(before[1])
+    names = torch.cat(model.seen).flatten(1).argmax(dim=1)
+    assert len(names) == 5 * 24
+    assert torch.cat(asked).equal(made.labels[names])
 
 
 def test_learns():
@@ -209,9 +354,12 @@ def test_seed_decides_everything():
         trained(dataclasses.replace(RANDOM, seed=1)),
         trained(dataclasses.replace(RANDOM, shift=1)),
         trained(dataclasses.replace(RANDOM, flip=False)),
+        trained(dataclasses.replace(RANDOM, mixup=0)),
+        trained(dataclasses.replace(RANDOM, adversarial=0)),
+        trained(dataclasses.replace(RANDOM, attack_steps=2)),
         trained(made=images_of_noise(seed=1)),
     ]
-    assert len({weights, *(other[0] for other in others)}) == 5
+    assert len({weights, *(other[0] for other in others)}) == 8
 
 
 def test_dropout_follows_the_seed():
@@ -227,14 +375,15 @@ def test_dropout_follows_the_seed():
 def test_probes():
     called = []
 
-    def probe(model):
+    def probe(model, epoch):
         called.append(bits(model))
+        assert epoch == len(called)
         model.eval()
         torch.rand(5)  # a probe may leave traces; the training does not see them
         return {"probed": len(called), "accuracy": accuracy(model, images_of_noise())}
 
     plain_weights, plain_rows = trained()
-    weights, rows = trained(probes=[probe, lambda model: {"other": -1.5}])
+    weights, rows = trained(probes=[probe, lambda model, epoch: {"other": -1.5}])
     assert weights == plain_weights == called[-1]
     assert len(set(called)) == RANDOM.epochs
     assert [row["probed"] for row in rows] == [1, 2, 3, 4]
@@ -270,7 +419,7 @@ def undisturbed():
 def stopped(tmp_path):
     """A checkpoint of a training that was stopped in its third epoch."""
 
-    def stop(model):
+    def stop(model, epoch):
         stop.left -= 1
         if stop.left == 0:
             raise KeyboardInterrupt
@@ -284,12 +433,48 @@ def stopped(tmp_path):
 
 def test_resume(stopped, undisturbed):
     epochs = []
-    assert trained(resume=stopped, probes=[lambda m: epochs.append(0) or {}]) == undisturbed
-    assert len(epochs) == 2  # of four
+
+    def probe(model, epoch):
+        epochs.append(epoch)
+        return {}
+
+    assert trained(resume=stopped, probes=[probe]) == undisturbed
+    assert epochs == [3, 4]
     # And once more, with nothing left to do.
-    assert trained(resume=stopped, probes=[lambda m: epochs.append(0) or {}]) == undisturbed
-    assert len(epochs) == 2
+    assert trained(resume=stopped, probes=[probe]) == undisturbed
+    assert epochs == [3, 4]
     assert list(stopped.parent.iterdir()) == [stopped]
+
+
+def test_what_probes_said_is_kept(tmp_path):
+    stops = [2, 4]
+
+    def probe(model, epoch):
+        if stops and epoch == stops[0]:
+            raise KeyboardInterrupt
+        return {"records": [{"epoch": epoch, "share": epoch / 7, "of": "test"}] * (epoch % 2)}
+
+    while stops:
+        with pytest.raises(KeyboardInterrupt):
+            trained(probes=[probe], resume=tmp_path / "training.pt")
+        del stops[0]
+    _, wanted = trained(probes=[probe])
+    assert trained(probes=[probe], resume=tmp_path / "training.pt")[1] == wanted
+    assert [len(row["records"]) for row in wanted] == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "adadelta", "rmsprop"])
+def test_resume_with_each_optimizer(optimizer, tmp_path):
+    recipe = dataclasses.replace(RANDOM, epochs=3, optimizer=optimizer, lr=0.02, gradient_clip=1)
+
+    def stop(model, epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(recipe, resume=tmp_path / "training.pt", probes=[stop])
+    assert trained(recipe, resume=tmp_path / "training.pt") == trained(recipe)
 
 
 def test_checkpoints_change_nothing(undisturbed, tmp_path):
@@ -302,6 +487,8 @@ def test_checkpoints_change_nothing(undisturbed, tmp_path):
         ({"lr": 0.05}, None, "lr"),
         ({"seed": 1}, None, "seed"),
         ({"epochs": 5, "flip": False}, None, "epochs, flip"),
+        ({"mixup": 0.5, "gradient_clip": 1}, None, "gradient_clip, mixup"),
+        ({"adversarial": 0.2, "attack_steps": 2}, None, "adversarial, attack_steps"),
         ({}, images_of_noise(seed=1), "data set"),
     ],
 )
@@ -318,9 +505,9 @@ def test_checkpoint_of_an_older_recipe_is_refused(stopped, monkeypatch):
 
     @dataclasses.dataclass(frozen=True)
     class Later(Recipe):
-        mixup: float = 0.0
+        cutout: int = 0
 
-    with pytest.raises(ValueError, match=r"of another training \(different mixup\)"):
+    with pytest.raises(ValueError, match=r"of another training \(different cutout\)"):
         trained(Later(**dataclasses.asdict(RANDOM)), resume=stopped)
 
 
@@ -400,14 +587,15 @@ class Bomb(nn.Module):
 
 def test_nan_loss_stops_and_leaves_the_last_good_checkpoint(tmp_path):
     path, made = tmp_path / "training.pt", images_of_noise()
+    recipe = dataclasses.replace(RANDOM, adversarial=0)  # an attack would use up the fuse
     wanted = Bomb(100)
-    rows = untimed(fit(wanted, made, RANDOM, progress=False))
+    rows = untimed(fit(wanted, made, recipe, progress=False))
     text = "the loss became nan at step 2 of epoch 3; a lower learning rate than lr=0.1 may help"
     with pytest.raises(FloatingPointError, match=re.escape(text)):
-        fit(Bomb(7), made, RANDOM, resume=path, progress=False)  # three steps an epoch
+        fit(Bomb(7), made, recipe, resume=path, progress=False)  # three steps an epoch
     assert [p.name for p in tmp_path.iterdir()] == ["training.pt"]
     model = Bomb(100)
-    assert untimed(fit(model, made, RANDOM, resume=path, progress=False)) == rows
+    assert untimed(fit(model, made, recipe, resume=path, progress=False)) == rows
     assert bits(model) == bits(wanted)
     assert model.fuse == 100 - 2 * 3  # only the last two epochs
 
@@ -434,7 +622,23 @@ def test_less_than_one_batch():
         ({"weight_decay": -1}, "weight_decay must be at least 0, got -1"),
         ({"label_smoothing": 1}, "label_smoothing must be in [0, 1), got 1"),
         ({"label_smoothing": -0.1}, "label_smoothing must be in [0, 1), got -0.1"),
-        ({"optimizer": "lion"}, "optimizer must be one of sgd, adam, got 'lion'"),
+        ({"gradient_clip": 0}, "gradient_clip must be above 0, got 0"),
+        ({"gradient_clip": -1.0}, "gradient_clip must be above 0, got -1.0"),
+        ({"gradient_clip": float("nan")}, "gradient_clip must be above 0, got nan"),
+        ({"mixup": -0.5}, "mixup must be a finite number of at least 0, got -0.5"),
+        ({"mixup": float("nan")}, "mixup must be a finite number of at least 0, got nan"),
+        ({"mixup": float("inf")}, "mixup must be a finite number of at least 0, got inf"),
+        (
+            {"adversarial": 8},
+            "adversarial must be in pixel units, 0 to 1 (8/255, not 8), got 8",
+        ),
+        ({"adversarial": -0.1}, "0 to 1 (8/255, not 8), got -0.1"),
+        ({"adversarial": float("nan")}, "0 to 1 (8/255, not 8), got nan"),
+        ({"attack_steps": 0}, "attack_steps must be at least 1, got 0"),
+        (
+            {"optimizer": "lion"},
+            "optimizer must be one of sgd, adam, adagrad, adadelta, rmsprop, got 'lion'",
+        ),
         ({"schedule": "cosine"}, "schedule must be one of triangle, constant, got 'cosine'"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 
 def wilson(count, n, z=1.959963984540054):
     """Wilson's interval by its closed formula; z cuts off 2.5 % of a normal curve."""
@@ -35,3 +37,26 @@ def compare(labels, original, low, high):
     wrong = sum(answer != label for answer, label in zip(low, labels, strict=True))
     row["only_high_independent"] = right * wrong / len(labels)
     return row
+
+
+def shares(logits, images, copies, labels):
+    """Accuracy on images and on each of their copies (arrays by name), one image at a time."""
+    row = {}
+    for name, shown in {"original": images, **copies}.items():
+        right = 0
+        for image, label in zip(shown, labels, strict=True):
+            scores = list(logits(image))
+            right += scores.index(max(scores)) == label
+        row[name] = right / len(labels)
+    return row
+
+
+def normalised(batch, scale, shift, epsilon=1e-5):
+    """BatchNorm by the mean and the variance of the batch ``(N, C, H, W)`` itself."""
+    result = np.zeros(batch.shape)
+    for c in range(batch.shape[1]):
+        values = batch[:, c].astype(np.float64)
+        deviations = values - values.sum() / values.size
+        variance = (deviations**2).sum() / values.size
+        result[:, c] = scale[c] * deviations / math.sqrt(variance + epsilon) + shift[c]
+    return result

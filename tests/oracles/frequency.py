@@ -60,3 +60,33 @@ def radial_energy(image):
             energy[ring] = energy.get(ring, 0.0) + abs(spectrum[i, j]) ** 2
             count[ring] = count.get(ring, 0) + 1
     return [energy[k] for k in sorted(energy)], [count[k] for k in sorted(count)]
+
+
+def max_scaled(images):
+    """``(N, C, H, W)`` images in [0, 1] as the authors show them: 0 to 255, brightest at 255."""
+    pixels = 255 * np.asarray(images, dtype=np.float64)
+    for image in pixels:
+        top = max(value for channel in image for row in channel for value in row)
+        if top > 0:
+            image *= 255 / top
+    return pixels / 255
+
+
+def copies(images, name, radius, mean=None):
+    """What an experiment shows of ``(N, C, H, W)`` images, by the name of the copies."""
+    images = np.asarray(images, dtype=np.float64)
+    keep = mask(*images.shape[-2:], radius, closed=True)
+    by_name = {
+        "low": keep,
+        "low, scaled": keep,
+        "low + half high": np.where(keep == 1, 1.0, 0.5),
+        "high": 1 - keep,
+        "high, scaled": 1 - keep,
+        "high + mean": 1 - keep,
+    }
+    shown = np.zeros_like(images)
+    for n, c in np.ndindex(images.shape[:2]):
+        shown[n, c] = component(images[n, c], by_name[name])
+        if name == "high + mean":
+            shown[n, c] += mean[c]
+    return max_scaled(shown) if name.endswith("scaled") else shown
