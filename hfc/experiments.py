@@ -661,6 +661,7 @@ EXPERIMENTS = {
                 "train_size": 1000,
                 "test_size": 500,
                 "epochs": (1, 2, 3, 4, 6, 8, 10, 12, 14, 16),
+                "radii": (8,),
                 "conditions": _grid(
                     labels={
                         "true": {"hfc_strength": 1},
