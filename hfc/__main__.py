@@ -48,7 +48,8 @@ def _reproduce(chosen):
         for name, experiment in experiments.EXPERIMENTS.items():
             runs = len(experiment.scales[chosen.scale]["conditions"])
             claims = ", ".join(experiment.claims) or "no claim"
-            print(f"{name:20} {claims:20} {runs:3} trainings a seed at scale {chosen.scale}")
+            passes = experiments.image_passes(name, chosen.scale) / 1e6
+            print(f"{name:20} {claims:20} {runs:3} trainings a seed, {passes:7.2f} million images")
         return
     if chosen.experiment is None:
         raise ValueError("reproduce needs an experiment, or all; see: reproduce --list")

@@ -14,11 +14,12 @@ import torch
 from distributed import LocalCluster
 from torch import nn
 
-from hfc import data, experiments, models, results, training, verdicts
+from hfc import catalogue, data, experiments, measures, models, results, training, verdicts
 from hfc.__main__ import main
+from hfc.catalogue import EXPERIMENTS
 from hfc.data import ImageSet
 from hfc.evaluation import component_accuracy, radius_sweep
-from hfc.experiments import EXPERIMENTS, run, settings
+from hfc.experiments import run, settings
 from hfc.training import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -194,7 +195,7 @@ def test_other_code_is_done_again(tmp_path, trained_seeds, monkeypatch):
 
 
 def measure_again(model, train_set, test_set, chosen):
-    return experiments._observe(model, train_set, test_set, chosen)
+    return measures.observe(model, train_set, test_set, chosen)
 
 
 def test_another_measure_is_done_again(tmp_path, trained_seeds, monkeypatch):
@@ -649,7 +650,7 @@ def test_conditions_in_two_processes_give_the_same(tmp_path, wanted_pair):
 
 
 def test_grid_is_every_value_with_every_other():
-    found = experiments._grid(
+    found = catalogue._grid(
         a={"x": {"norm": None, "recipe": {"lr": 1, "mixup": 2}}, "y": {}},
         b={1: {"recipe": {"lr": 3}}, 2: {"width": 8}},
     )
@@ -729,7 +730,7 @@ def test_batchnorm_is_tested_in_every_way():
         chosen = {"radii": (2,), "components": ("low",)}
         made = data.load("synthetic", "test", size=200)
         model = models.build("small", num_classes=10, norm=norm, width=8).eval()
-        records[norm] = experiments._by_statistics(model, made, made, chosen)
+        records[norm] = measures.by_statistics(model, made, made, chosen)
     ways = [[(r["statistics"], r["company"]) for r in rows] for rows in records.values()]
     assert ways[0] == [("running", "alone")]
     assert ways[1] == [(s, c) for s in ("running", "batch") for c in ("alone", "mixed")]
@@ -755,7 +756,7 @@ def test_what_is_planted_is_tested_where_it_tells_nothing():
             return nn.functional.one_hot(names[nearest], 10).float()
 
     chosen = {"dataset": "synthetic", "test_size": 300, "seed": 4, "radii": (8,)}
-    (record,) = experiments._with_signature(Reads(), made, made, chosen | {"components": ("low",)})
+    (record,) = measures.with_signature(Reads(), made, made, chosen | {"components": ("low",)})
     assert record["follows"] == 1
     right = (at_random.signature == at_random.labels).float().mean().item()
     assert record["random_signature"] == pytest.approx(right)
@@ -943,7 +944,20 @@ def test_list(scale, capsys):
     for line, (name, experiment) in zip(lines, EXPERIMENTS.items(), strict=True):
         assert (", ".join(experiment.claims) or "no claim") in line
         runs = len(settings(name, scale)["conditions"])
-        assert line.endswith(f" {runs} trainings a seed at scale {scale}")
+        passes = experiments.image_passes(name, scale) / 1e6
+        assert line.endswith(f" {runs} trainings a seed, {passes:7.2f} million images")
+
+
+def test_image_passes(monkeypatch):
+    recipe = Recipe(epochs=3, attack_steps=4)
+    conditions = (
+        ({"a": 1}, {}),
+        ({"a": 2}, {"train_size": 7, "recipe": {"epochs": 2}}),
+        ({"a": 3}, {"recipe": {"adversarial": 0.1}}),
+    )
+    changes = {"recipe": recipe, "train_size": None, "conditions": conditions}
+    monkeypatch.setitem(EXPERIMENTS, "heuristics", scaled("heuristics", changes))
+    assert experiments.image_passes("heuristics", "quick", whole=100) == 300 + 14 + 1500
 
 
 KILLED = """
