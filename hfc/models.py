@@ -23,6 +23,7 @@ def build(
     dropout: float = 0.0,
     width: int | None = None,
     normalise: bool = True,
+    kernel_size: int | None = None,
 ) -> nn.Module:
     """Build a network with fresh random weights (from torch's global random state).
 
@@ -49,6 +50,9 @@ def build(
     normalise : bool
         Whether pixels are first shifted and stretched to values around 0; ``False`` feeds them
         as they are, like the authors' code.
+    kernel_size : {3, 5, 7}, optional
+        Height and width, in pixels, of the first convolution's kernels; default 5 for ``small``,
+        ``lenet`` and ``alexnet``, 3 for the others. No map changes its size.
 
     Returns
     -------
@@ -74,11 +78,14 @@ def build(
     for argument, size in (("num_classes", num_classes), ("in_channels", in_channels)):
         if size < 1:
             raise ValueError(f"{argument} must be at least 1, got {size}")
-    builder, default_width = _BUILDERS[name]
+    builder, default_width, default_size = _BUILDERS[name]
     width = default_width if width is None else width
     if width < 8 or width % 8:
         raise ValueError(f"width must be a positive multiple of 8, got {width}")
-    features, size = builder(in_channels, width, norm)
+    kernel_size = default_size if kernel_size is None else kernel_size
+    if kernel_size not in (3, 5, 7):
+        raise ValueError(f"kernel_size must be 3, 5 or 7, got {kernel_size}")
+    features, size = builder(in_channels, width, norm, kernel_size)
     head = [nn.Dropout(dropout), nn.Linear(size, num_classes)]
     first = _Normalise() if normalise else nn.Identity()
     return nn.Sequential(first, *features, *head)
@@ -135,9 +142,9 @@ def _norm(norm, channels):
     return []
 
 
-def _small(in_channels, width, norm):
+def _small(in_channels, width, norm, size):
     return [
-        _conv(in_channels, width, norm, size=5, stride=2),
+        _conv(in_channels, width, norm, size=size, stride=2),
         _conv(width, 32, norm),
         nn.MaxPool2d(2),
         _conv(32, 64, norm),
@@ -147,8 +154,8 @@ def _small(in_channels, width, norm):
     ], 4 * 64
 
 
-def _convnet(in_channels, width, norm):
-    layers = [_conv(in_channels, 24, norm, activation=nn.GELU)]
+def _convnet(in_channels, width, norm, size):
+    layers = [_conv(in_channels, 24, norm, size=size, activation=nn.GELU)]
     channels = 24
     for stage in (width, 4 * width, 4 * width):
         layers += [
@@ -175,8 +182,8 @@ class _BasicBlock(nn.Module):
         return F.relu(self.second(self.first(x)) + self.shortcut(x))
 
 
-def _resnet18(in_channels, width, norm):
-    layers, channels = [_conv(in_channels, width, norm)], width
+def _resnet18(in_channels, width, norm, size):
+    layers, channels = [_conv(in_channels, width, norm, size=size)], width
     for stage in range(4):
         for block in range(2):
             out = width * 2**stage
@@ -208,8 +215,8 @@ class _PreActivationBlock(nn.Module):
         return shortcut + self.residual(x)
 
 
-def _resnet32(in_channels, width, norm):
-    layers, channels = [_conv(in_channels, width, norm)], width
+def _resnet32(in_channels, width, norm, size):
+    layers, channels = [_conv(in_channels, width, norm, size=size)], width
     for stage in range(3):
         for block in range(5):
             out = width * 2**stage
@@ -220,9 +227,9 @@ def _resnet32(in_channels, width, norm):
     return [*layers, *_norm(norm, channels), nn.ReLU(), *_pool(1)], channels
 
 
-def _lenet(in_channels, width, norm):
+def _lenet(in_channels, width, norm, size):
     return [
-        _conv(in_channels, width, norm, size=5),
+        _conv(in_channels, width, norm, size=size),
         nn.MaxPool2d(2),
         _conv(width, 2 * width, norm, size=5),
         nn.MaxPool2d(2),
@@ -232,9 +239,9 @@ def _lenet(in_channels, width, norm):
     ], 84
 
 
-def _alexnet(in_channels, width, norm):
+def _alexnet(in_channels, width, norm, size):
     return [
-        _conv(in_channels, width, norm, size=5),
+        _conv(in_channels, width, norm, size=size),
         nn.MaxPool2d(2),
         _conv(width, 3 * width, norm, size=5),
         nn.MaxPool2d(2),
@@ -248,23 +255,23 @@ def _alexnet(in_channels, width, norm):
     ], 16 * width
 
 
-def _vgg(in_channels, width, norm):
+def _vgg(in_channels, width, norm, size):
     layers, channels = [], in_channels
     for stage, convolutions in ((1, 1), (2, 1), (4, 2), (8, 2), (8, 2)):
         for _ in range(convolutions):
-            layers.append(_conv(channels, stage * width, norm))
+            layers.append(_conv(channels, stage * width, norm, size=3 if layers else size))
             channels = stage * width
         layers.append(nn.MaxPool2d(2, ceil_mode=True))  # images below 32x32 may shrink to 1x1
     return [*layers, *_pool(1)], channels
 
 
-_BUILDERS = {
-    "small": (_small, 24),
-    "convnet": (_convnet, 32),
-    "resnet18": (_resnet18, 64),
-    "resnet32": (_resnet32, 16),
-    "lenet": (_lenet, 8),
-    "alexnet": (_alexnet, 32),
-    "vgg": (_vgg, 32),
+_BUILDERS = {  # default width, default size of the first kernels
+    "small": (_small, 24, 5),
+    "convnet": (_convnet, 32, 3),
+    "resnet18": (_resnet18, 64, 3),
+    "resnet32": (_resnet32, 16, 3),
+    "lenet": (_lenet, 8, 5),
+    "alexnet": (_alexnet, 32, 5),
+    "vgg": (_vgg, 32, 3),
 }
 NAMES = tuple(_BUILDERS)

@@ -306,6 +306,53 @@ def test_width_is_that_of_the_first_stage():
     assert convolutions(seeded("resnet32", width=24))[-1][:2] == (96, 96)
 
 
+FIRST = {  # channels, kernel size, stride and padding
+    "small": (24, 5, 2, 2),
+    "convnet": (24, 3, 1, 1),
+    "resnet18": (64, 3, 1, 1),
+    "resnet32": (16, 3, 1, 1),
+    "lenet": (8, 5, 1, 2),
+    "alexnet": (32, 5, 1, 2),
+    "vgg": (32, 3, 1, 1),
+}
+
+
+@each_name
+def test_first_kernels_by_default(name):
+    """Checkpoints know a network by its text."""
+    model, (channels, size, stride, padding) = seeded(name), FIRST[name]
+    assert str(first_convolution(model)) == (
+        f"Conv2d(3, {channels}, kernel_size=({size}, {size}), stride=({stride}, {stride}), "
+        f"padding=({padding}, {padding}), bias=False)"
+    )
+    same = seeded(name, kernel_size=size)
+    assert repr(same) == repr(model)
+    weights = zip(model.state_dict().values(), same.state_dict().values(), strict=True)
+    assert all(mine.equal(its) for mine, its in weights)
+
+
+@each_name
+@pytest.mark.parametrize("size", [3, 5, 7])
+@pytest.mark.parametrize("shape", [(32, 32), (8, 19)])
+def test_kernel_size(name, size, shape):
+    model, default = (seeded(name, **narrow(name), **k) for k in ({"kernel_size": size}, {}))
+    first, usual = first_convolution(model), first_convolution(default)
+    assert first.weight.shape == (usual.out_channels, 3, size, size)
+    assert convolutions(model)[1:] == convolutions(default)[1:]
+    grown = 3 * usual.out_channels * (size**2 - FIRST[name][1] ** 2)
+    assert parameters(model) - parameters(default) == grown
+    images, maps = torch.rand(2, 3, *shape), []
+    for layer in (first, usual):
+        layer.register_forward_hook(lambda layer, given, out: maps.append(out))
+    assert model(images).shape == default(images).shape == (2, 10)
+    assert maps[0].shape == maps[1].shape
+    # The middle of each kernel lies on the same pixel as before.
+    stride = FIRST[name][2]
+    with torch.no_grad():
+        first.weight.zero_()[:, 1, size // 2, size // 2] = 1
+        torch.testing.assert_close(first(images)[:, 0], images[:, 1, ::stride, ::stride])
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -320,6 +367,10 @@ def test_width_is_that_of_the_first_stage():
         ({"in_channels": 0}, "in_channels must be at least 1, got 0"),
         ({"width": 0}, "width must be a positive multiple of 8, got 0"),
         ({"width": 12}, "width must be a positive multiple of 8, got 12"),
+        ({"kernel_size": 4}, "kernel_size must be 3, 5 or 7, got 4"),
+        ({"kernel_size": 1}, "kernel_size must be 3, 5 or 7, got 1"),
+        ({"kernel_size": 9}, "kernel_size must be 3, 5 or 7, got 9"),
+        ({"kernel_size": 0}, "kernel_size must be 3, 5 or 7, got 0"),
     ],
 )
 def test_build_refuses(changes, text):

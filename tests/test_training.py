@@ -15,7 +15,9 @@ from torch import nn
 from hfc import data, models, training
 from hfc.data import ImageSet
 from hfc.evaluation import accuracy
+from hfc.kernels import first_kernels, roughness
 from hfc.training import Recipe, fit
+from tests.oracles import kernels as kernels_oracle
 from tests.oracles import training as oracle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -230,6 +232,112 @@ def test_gradients_that_are_short_enough_stay():
     assert results[0] != results[2]
 
 
+# Smooth kernels ---------------------------------------------------------------------------
+
+
+class Covering(nn.Module):
+    """A linear model whose weight is made of kernels, as large as the image."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.kernels = nn.Conv2d(3, 3, 3)
+
+    def forward(self, x):
+        return self.kernels(x).flatten(1)
+
+
+SMOOTH = [
+    Recipe(3, batch_size=24, lr=0.2, smoothness=0.05),
+    Recipe(3, batch_size=24, lr=0.1, smoothness=0.3, weight_decay=0.2, label_smoothing=0.1),
+    Recipe(3, batch_size=24, lr=0.1, smoothness=0.3, gradient_clip=0.5),
+    Recipe(4, batch_size=24, lr=0.01, smoothness=2.0, optimizer="adam", schedule="constant"),
+]
+
+
+@pytest.mark.parametrize("recipe", SMOOTH, ids=lambda r: f"{r.optimizer}-{r.smoothness}")
+def test_training_for_smooth_kernels_by_hand(recipe, full_precision):
+    """One batch is all images, so that their order does not count."""
+    made, model = images_of_noise(24, size=3), Covering()
+    weight = model.kernels.weight.detach().double().numpy().copy()
+    bias = model.kernels.bias.detach().double().numpy().copy()
+    history = fit(model, made, recipe, progress=False)
+
+    pixels, labels = made.images.double().flatten(1).numpy(), made.labels.numpy()
+    steppers = [oracle.Stepper(weight), oracle.Stepper(bias)]
+    for step, row in enumerate(history.rows):
+        logits = pixels @ weight.reshape(3, -1).T + bias
+        loss, back = oracle.loss_and_gradient(logits, labels, recipe.label_smoothing)
+        assert row["loss"] == pytest.approx(loss, rel=1e-4)  # the penalty is not in it
+        *_, rough = kernels_oracle.roughness(weight)
+        gradients = [(back.T @ pixels).reshape(weight.shape), back.sum(axis=0)]
+        gradients[0] = gradients[0] + recipe.smoothness * rough
+        if recipe.gradient_clip is not None:
+            gradients = oracle.clipped(gradients, recipe.gradient_clip)
+        gradients[0] = gradients[0] + recipe.weight_decay * weight
+        lr = recipe.lr * oracle.rate(step, recipe.epochs, recipe.schedule)
+        weight = weight - lr * steppers[0](recipe.optimizer, gradients[0])
+        bias = bias - lr * steppers[1](recipe.optimizer, gradients[1])
+    np.testing.assert_allclose(model.kernels.weight.detach(), weight, rtol=2e-3, atol=2e-5)
+    np.testing.assert_allclose(model.kernels.bias.detach(), bias, rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("norm", ["batch", None])
+def test_smoothness_makes_smooth_kernels(norm):
+    made, found = data.load("synthetic", "train", size=300), []
+    for smoothness in (0.0, 0.01, 0.1):
+        model = seeded(num_classes=10, norm=norm)
+        recipe = Recipe(3, batch_size=30, lr=0.03, smoothness=smoothness)
+        fit(model, made, recipe, progress=False)
+        kernels = first_kernels(model)
+        found.append(
+            (roughness(kernels).mean().item(), roughness(kernels, relative=False).sum().item())
+        )
+    relative, raw = zip(*found, strict=True)
+    assert relative[2] < 0.8 * relative[1] < 0.8 * relative[0]
+    assert raw[2] < 0.5 * raw[0]
+
+
+def test_the_kernels_of_a_wrapped_network_become_smooth():
+    found = []
+    for smoothness in (0.0, 0.5):
+        wrapped = models.OnComponent(seeded(), "low", 4)
+        recipe = Recipe(5, batch_size=20, smoothness=smoothness)
+        fit(wrapped, images_of_noise(), recipe, progress=False)
+        found.append(roughness(first_kernels(wrapped.model)).mean().item())
+    assert found[1] < found[0] / 2
+
+
+def test_without_smoothness_nothing_is_measured(monkeypatch, undisturbed):
+    def fail(*given, **settings):
+        raise AssertionError
+
+    monkeypatch.setattr(training, "roughness", fail)
+    monkeypatch.setattr(training, "first_kernels", fail)
+    same = trained(dataclasses.replace(RANDOM, smoothness=0.0)) == undisturbed
+    assert same  # not in one line: pytest would take minutes to tell how they differ
+
+
+def test_smoothness_needs_kernels(tmp_path):
+    model, path = Recorded(192, 3), tmp_path / "training.pt"
+    start = bits(model)
+    text = "model must have a Conv2d layer, but this Recorded has none"
+    with pytest.raises(ValueError, match=text):
+        fit(model, images_of_noise(), Recipe(1, smoothness=0.1, batch_size=20), resume=path)
+    assert model.seen == []
+    assert bits(model) == start
+    assert not path.exists()
+
+
+def test_a_penalty_that_overflows_stops_the_training(tmp_path):
+    """Also in the very last step, of which the cross-entropy does not know."""
+    recipe, path = Recipe(1, batch_size=60, smoothness=1e38), tmp_path / "training.pt"
+    with pytest.raises(FloatingPointError, match="the loss became inf at step 1 of epoch 1"):
+        fit(seeded(), images_of_noise(), recipe, resume=path, progress=False)
+    assert not path.exists()
+
+
 # Blended and attacked images --------------------------------------------------------------
 
 
@@ -357,9 +465,10 @@ def test_seed_decides_everything():
         trained(dataclasses.replace(RANDOM, mixup=0)),
         trained(dataclasses.replace(RANDOM, adversarial=0)),
         trained(dataclasses.replace(RANDOM, attack_steps=2)),
+        trained(dataclasses.replace(RANDOM, smoothness=0.1)),
         trained(made=images_of_noise(seed=1)),
     ]
-    assert len({weights, *(other[0] for other in others)}) == 8
+    assert len({weights, *(other[0] for other in others)}) == 9
 
 
 def test_dropout_follows_the_seed():
@@ -489,6 +598,7 @@ def test_checkpoints_change_nothing(undisturbed, tmp_path):
         ({"epochs": 5, "flip": False}, None, "epochs, flip"),
         ({"mixup": 0.5, "gradient_clip": 1}, None, "gradient_clip, mixup"),
         ({"adversarial": 0.2, "attack_steps": 2}, None, "adversarial, attack_steps"),
+        ({"smoothness": 0.01}, None, "smoothness"),
         ({}, images_of_noise(seed=1), "data set"),
     ],
 )
@@ -635,6 +745,9 @@ def test_less_than_one_batch():
         ({"adversarial": -0.1}, "0 to 1 (8/255, not 8), got -0.1"),
         ({"adversarial": float("nan")}, "0 to 1 (8/255, not 8), got nan"),
         ({"attack_steps": 0}, "attack_steps must be at least 1, got 0"),
+        ({"smoothness": -0.1}, "smoothness must be a finite number of at least 0, got -0.1"),
+        ({"smoothness": float("nan")}, "smoothness must be a finite number of at least 0, got nan"),
+        ({"smoothness": float("inf")}, "smoothness must be a finite number of at least 0, got inf"),
         (
             {"optimizer": "lion"},
             "optimizer must be one of sgd, adam, adagrad, adadelta, rmsprop, got 'lion'",
