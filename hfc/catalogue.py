@@ -72,6 +72,7 @@ _SAME = {
     "normalise": True,
     "dropout": 0.0,
     "width": None,
+    "kernel_size": None,
     "shuffled": 0.0,
     "trained_on": None,
     "train_radius": None,
@@ -188,6 +189,54 @@ _OBSERVATION = {
     "radii": (0, 2, 4, 5, 6, 8, 12, 16),
     "norm": "batch",
 }
+
+# Chapter 5. Adversarial training by few, large steps; batches are normalised, because it is far
+# quicker. Where kernels are changed afterwards there is no normalisation, as in the paper.
+_ROBUST_QUICK = {
+    "norm": "batch",
+    "recipe": Recipe(epochs=8, batch_size=32, lr=0.1),
+    "train_size": 3000,
+    "test_size": 300,
+    "hfc_strength": 0.9,
+    "epsilons": (0.0, 2 / 255, 4 / 255, 8 / 255),
+}
+_ROBUST_CPU = {
+    "norm": "batch",
+    "recipe": Recipe(epochs=12, batch_size=100, lr=0.1, gradient_clip=1.0),
+    "train_size": 20_000,
+    "test_size": 1000,
+    "epsilons": (0.0, 2 / 255, 4 / 255, 8 / 255),
+}
+_ROBUST_PAPER = {**_shorter(30), "test_size": 2000, "epsilons": (0.0, 2 / 255, 4 / 255, 8 / 255)}
+_UNNORMALISED = {"norm": None, "kernel_size": 3}
+_LIVE_ATTACK = {"recipe": {"adversarial": 4 / 255, "attack_steps": 1}}
+_ATTACK = {"recipe": {"adversarial": 8 / 255, "attack_steps": 2}}
+_TRAINING = {"natural": {}, "adversarial": _ATTACK}
+_LIVE_TRAINING = {"natural": {}, "adversarial": _LIVE_ATTACK}
+# Smooth kernels without robustness? No high frequencies to learn from, or smaller weights.
+_CONTROLS = {
+    "LFC only": {"trained_on": "low", "train_radius": 8},
+    "natural, decayed": {"recipe": {"weight_decay": 5e-3}},
+}
+_KERNEL_SIZES = {"3": {"kernel_size": 3}, "5": {"kernel_size": 5}}
+_PUBLISHED_EPSILONS = (0.0, 0.03, 0.06, 0.09)
+_PENALTIES = {
+    str(smoothness): {"recipe": {"smoothness": smoothness}}
+    for smoothness in (0.0, 0.003, 0.03, 0.3)
+}
+_ALL_ATTACKS = (
+    "naive",
+    "adaptive",
+    "adaptive, restarts",
+    "low",
+    "transferred",
+    "rounded",
+    "rounded, BPDA",
+    "fourier",
+    "hopskipjump",
+)
+_FILTERS = (4, 6, 8, 10, 12, 14, 16, 32)  # the last lets everything pass
+_DISTANCES = tuple(e / 255 for e in (0, 1, 2, 4, 8, 16, 32, 64, 128))
 
 EXPERIMENTS = {
     "observation": Experiment(
@@ -487,6 +536,139 @@ EXPERIMENTS = {
                     strength=_strengths(0, 0.9),
                 ),
             },
+        ),
+        claims=(),
+    ),
+    "kernels": Experiment(
+        measure=measures.first_layer,
+        keys=("training", "kernel", "radius"),
+        scales=_scales(
+            quick=_ROBUST_QUICK
+            | {
+                "radii": (8,),
+                "conditions": _grid(
+                    training=_LIVE_TRAINING | {"natural, useless wave": {"hfc_strength": 0}},
+                    kernel={"5": {}},
+                ),
+            },
+            cpu=_ROBUST_CPU
+            | {
+                "radii": (4, 8, 12),
+                "conditions": _grid(training=_TRAINING | _CONTROLS, kernel=_KERNEL_SIZES),
+            },
+            paper=_ROBUST_PAPER
+            | {
+                "radii": (4, 8, 12),
+                "conditions": _grid(training=_TRAINING | _CONTROLS, kernel=_KERNEL_SIZES),
+            },
+        ),
+        claims=("C16",),
+    ),
+    "smoothing": Experiment(
+        measure=measures.smoothed,
+        keys=("training", "rho", "form", "attack", "protocol", "epsilon"),
+        scales=_scales(
+            quick=_ROBUST_QUICK
+            | _UNNORMALISED
+            | {
+                "test_size": 100,
+                "rhos": (0, 1),
+                "conditions": _grid(training=_LIVE_TRAINING),
+            },
+            cpu=_ROBUST_CPU
+            | _UNNORMALISED
+            | {
+                "test_size": 500,
+                "rhos": (0, 0.1, 0.25, 0.5, 1),
+                "epsilons": _PUBLISHED_EPSILONS,
+                "conditions": _grid(training=_TRAINING),
+            },
+            paper=_ROBUST_PAPER
+            | {
+                "rhos": (0, 0.1, 0.25, 0.5, 1),
+                "epsilons": _PUBLISHED_EPSILONS,
+                "conditions": _grid(training=_TRAINING),
+            },
+        ),
+        claims=("C17", "C18"),
+    ),
+    "kernel-remedies": Experiment(
+        measure=measures.with_remedies,
+        keys=("penalty", "kernel_radius", "epsilon"),
+        scales=_scales(
+            quick=_ROBUST_QUICK
+            | {
+                "norm": None,
+                "kernel_radii": (1, 3),
+                "conditions": _grid(
+                    penalty={"0.0": {}, "0.03": {"recipe": {"smoothness": 0.03}}},
+                ),
+            },
+            cpu=_ROBUST_CPU
+            | {
+                "norm": None,
+                "kernel_radii": (1, 1.5, 2, 2.3, 3),
+                "conditions": _grid(penalty=_PENALTIES),
+            },
+            paper=_ROBUST_PAPER | {"kernel_radii": (1, 3), "conditions": _grid(penalty=_PENALTIES)},
+        ),
+        claims=("C22",),
+    ),
+    "filter-defence": Experiment(
+        measure=measures.behind_filter,
+        keys=("radius", "attack", "epsilon"),
+        scales=_scales(
+            quick=_ROBUST_QUICK
+            | {
+                "test_size": 200,
+                "few": 50,
+                "radii": (8, 12, 32),
+                "attacks": ("naive", "adaptive", "low"),
+            },
+            cpu=_ROBUST_CPU
+            | {"test_size": 500, "few": 100, "radii": _FILTERS, "attacks": _ALL_ATTACKS},
+            paper=_ROBUST_PAPER | {"few": 200, "radii": _FILTERS, "attacks": _ALL_ATTACKS},
+        ),
+        claims=("C21",),
+    ),
+    "tradeoff": Experiment(
+        measure=measures.bound,
+        keys=("training", "radius", "epsilon"),
+        scales=_scales(
+            quick=_ROBUST_QUICK
+            | {"radii": (4, 8, 12), "conditions": _grid(training=_LIVE_TRAINING)},
+            cpu=_ROBUST_CPU
+            | {
+                "radii": (2, 4, 6, 8, 12, 16),
+                "epsilons": _DISTANCES,
+                "conditions": _grid(training=_TRAINING),
+            },
+            paper=_ROBUST_PAPER
+            | {
+                "radii": (2, 4, 6, 8, 12, 16),
+                "epsilons": _DISTANCES,
+                "conditions": _grid(training=_TRAINING),
+            },
+        ),
+        claims=("C03",),
+    ),
+    "perturbation-spectrum": Experiment(
+        measure=measures.perturbations,
+        keys=("training", "distance"),
+        scales=_scales(
+            quick=_ROBUST_QUICK
+            | {
+                "epsilons": (4 / 255,),
+                "conditions": _grid(
+                    training={
+                        "natural": {"hfc_strength": 1},
+                        "natural, useless wave": {"hfc_strength": 0},
+                        "adversarial": _LIVE_ATTACK | {"hfc_strength": 1},
+                    }
+                ),
+            },
+            cpu=_ROBUST_CPU | {"epsilons": (4 / 255,), "conditions": _grid(training=_TRAINING)},
+            paper=_ROBUST_PAPER | {"epsilons": (4 / 255,), "conditions": _grid(training=_TRAINING)},
         ),
         claims=(),
     ),

@@ -23,6 +23,7 @@ from hfc import data, models
 from hfc.catalogue import EXPERIMENTS
 from hfc.data import ImageSet
 from hfc.files import write_whole
+from hfc.measures import network
 from hfc.results import Result, code_hash, digest, provenance, save
 from hfc.training import History, Recipe, fit, progress_bar
 
@@ -139,20 +140,38 @@ def run(
     return result
 
 
-def settings(name: str, scale: str) -> dict:
+def settings(name: str, scale: str, **labels) -> dict:
     """Settings of an experiment at a scale.
+
+    Parameters
+    ----------
+    name, scale : str
+    **labels
+        Labels of a condition (``heuristic="mixup"``): then its own settings, which
+        :func:`train` takes once a ``dataset`` is added.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
     ValueError
-        If there is no such experiment or scale.
+        If there is no such experiment, scale or condition.
     """
     if name not in EXPERIMENTS:
         raise ValueError(f"name must be one of {', '.join(EXPERIMENTS)}, got {name!r}")
     scales = EXPERIMENTS[name].scales
     if scale not in scales:
         raise ValueError(f"scale must be one of {', '.join(scales)}, got {scale!r}")
-    return dict(scales[scale])
+    chosen = dict(scales[scale])
+    if not labels:
+        return chosen
+    for label, own in _conditions(chosen):
+        if labels.items() <= label.items():
+            return own
+    known = [label for label, _ in chosen["conditions"]]
+    raise ValueError(f"{name} has no condition {labels} at scale {scale}, only {known}")
 
 
 def image_passes(name: str, scale: str, *, whole: int = 50_000) -> int:
@@ -221,17 +240,7 @@ def train(
         for split in ("train", "test")
     )
     train_set = data.shuffle_labels(train_set, chosen["shuffled"], seed=seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = models.build(
-            chosen["model"],
-            num_classes=len(train_set.classes),
-            in_channels=train_set.images.shape[1],
-            norm=chosen["norm"],
-            dropout=chosen["dropout"],
-            width=chosen["width"],
-            normalise=chosen["normalise"],
-        )
+    model = network(chosen, len(train_set.classes), train_set.images.shape[1], seed)
     trained = model
     if chosen["trained_on"] is not None:
         mean = train_set.mean_colour

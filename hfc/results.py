@@ -36,7 +36,17 @@ __all__ = [
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 # The rooms that an experiment's numbers depend on.
-_ROOMS = ("frequency", "synthetic", "data", "models", "augment", "training", "evaluation")
+_ROOMS = (
+    "frequency",
+    "synthetic",
+    "data",
+    "models",
+    "kernels",
+    "augment",
+    "training",
+    "evaluation",
+    "attacks",
+)
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,13 @@ class Result:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """Mean and 95 % interval over seeds.
+        """Mean and 95 % interval over seeds, of everything that is a number.
 
         Indexed by the keys; for each measured value three columns: ``(value, "mean")``,
         ``(value, "low")`` and ``(value, "high")``.
         """
-        groups = self.table.groupby(level=self.keys, sort=False, dropna=False)
+        numbers = self.table.select_dtypes("number")
+        groups = numbers.groupby(level=self.keys, sort=False, dropna=False)
         mean, n = groups.mean(), groups.count()
         half = stats.t.ppf(0.975, n - 1) * groups.std() / n**0.5
         parts = {"mean": mean, "low": mean - half, "high": mean + half}

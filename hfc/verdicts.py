@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from hfc.frequency import radial_mask, split
+from hfc.kernels import smooth
 from hfc.results import BOOK, Result, load, mean_interval
 
 __all__ = ["at_level", "claims", "common_level", "scoreboard", "with_match"]
@@ -356,9 +357,129 @@ def _low_with_batch_norm(claim, result):
     )
 
 
+def _nearest(values, wanted):
+    """The stored epsilon that is meant, however it was rounded."""
+    return min(values, key=lambda value: abs(value - wanted))
+
+
+def _bound(claim, result):
+    table = _pick(result.table, training="natural")
+    epsilons = table.index.unique("epsilon")
+    usual = _nearest(epsilons, 8 / 255)
+    clean = _pick(table, epsilon=0.0)["robust"]
+
+    def binds(epsilon):
+        lost = clean - _pick(table, epsilon=epsilon)["joint_bound"]
+        return _clearly_above(lost.groupby(level="seed").first(), 0.01 + _ROUNDING)
+
+    if binds(usual):
+        return "reproduced"
+    return "partly" if any(binds(epsilon) for epsilon in epsilons if epsilon > usual) else "not"
+
+
+def _smooth_kernels(claim, result):
+    table = result.table["roughness"]
+    table = _pick(table, radius=table.index.unique("radius")[0])
+
+    def smoother_than(other):
+        return [
+            _clearly_below(
+                _pick(table, training="adversarial", kernel=size)
+                - _pick(table, training=other, kernel=size)
+            )
+            for size in ("3", "5")
+        ]
+
+    natural, decayed = smoother_than("natural"), smoother_than("natural, decayed")
+    if all(natural) and all(decayed):
+        return "reproduced"
+    return "partly" if any(natural) else "not"
+
+
+def _smoothing(claim):
+    kernels = torch.rand(2, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    smoothed = smooth(kernels, 0.25)
+    for o, i, y, x in itertools.product(range(2), range(3), range(3), range(3)):
+        around = itertools.product((y - 1, y, y + 1), (x - 1, x, x + 1))
+        inside = [(min(max(a, 0), 2), min(max(b, 0), 2)) for a, b in around]
+        total = sum(kernels[o, i, a, b] for a, b in inside) - kernels[o, i, y, x]
+        wanted = kernels[o, i, y, x] + 0.25 * total
+        if not abs(smoothed[o, i, y, x] - wanted) < 1e-5:
+            return "not"
+    return "reproduced"
+
+
+def _smoothing_helps(claim, result):
+    table = _pick(result.table, form="as published")["accuracy"]
+    natural, adversarial = (_pick(table, training=name) for name in ("natural", "adversarial"))
+    attacked = [epsilon for epsilon in table.index.unique("epsilon") if epsilon > 0]
+
+    def gain(attack, protocol, epsilon):
+        part = _pick(natural, attack=attack, protocol=protocol, epsilon=epsilon)
+        return _pick(part, rho=1) - _pick(part, rho=0)
+
+    costs = _clearly_below(gain("pgd", "fixed", 0.0))
+    gains = {
+        (attack, protocol): [
+            _clearly_above(gain(attack, protocol, epsilon)) for epsilon in attacked
+        ]
+        for attack, protocol in (
+            ("pgd", "fixed"),
+            ("pgd", "minimum"),
+            ("pgd, small logits", "fixed"),
+        )
+    }
+    at = {"attack": "pgd", "protocol": "minimum", "epsilon": _nearest(attacked, 0.09)}
+    overtakes = _clearly_above(_pick(natural, rho=1, **at) - _pick(adversarial, rho=0, **at))
+    if costs and overtakes and all(all(clear) for clear in gains.values()):
+        return "reproduced"
+    return "partly" if costs and any(gains["pgd", "minimum"]) else "not"
+
+
+def _filter_defence(claim, result):
+    table = result.table["accuracy"]
+    usual = _nearest(table.index.unique("epsilon"), 4 / 255)
+    radii = [radius for radius in table.index.unique("radius") if radius <= 16]
+
+    def left(attack, radius, epsilon):
+        return _pick(table, attack=attack, radius=radius, epsilon=epsilon)
+
+    def seems_and_is_not(radius):
+        clean, naive = left("naive", radius, 0.0), left("naive", radius, usual)
+        adaptive = left("adaptive", radius, usual)
+        return _clearly_above(naive - clean / 2) and _clearly_above(naive / 2 - adaptive)
+
+    if any(seems_and_is_not(radius) for radius in radii):
+        return "reproduced"
+    weaker = (
+        _clearly_above(left("naive", radius, usual) - left("adaptive", radius, usual))
+        for radius in radii
+    )
+    return "partly" if all(weaker) else "not"
+
+
+def _kernel_remedies(claim, result):
+    table = result.table["accuracy"]
+    whole = max(table.index.unique("kernel_radius"))
+    remedies = [("0.0", r) for r in table.index.unique("kernel_radius") if r < whole]
+    remedies += [(p, whole) for p in table.index.unique("penalty") if p != "0.0"]
+    bounds = []
+    for epsilon in (e for e in table.index.unique("epsilon") if e > 0):
+        at = _pick(table, epsilon=epsilon)
+        without = _pick(at, penalty="0.0", kernel_radius=whole)
+        for penalty, radius in remedies:
+            gain = _pick(at, penalty=penalty, kernel_radius=radius) - without
+            bounds.append(mean_interval(gain.tolist()))
+    marginal = all(high < 0.05 for _, _, high in bounds)
+    if marginal and any(low > 0 for _, low, _ in bounds):
+        return "reproduced"
+    return "partly" if all(mean < 0.05 for mean, _, _ in bounds) else "not"
+
+
 _RULES = {
     "C01": _definition,
     "C02": _observation,
+    "C03": _bound,
     "C04": _learned_first,
     "C05": _memorised_by_high,
     "C06": _trained_on_component,
@@ -371,5 +492,10 @@ _RULES = {
     "C13": _architectures,
     "C14": _optimizers,
     "C15": _low_with_batch_norm,
+    "C16": _smooth_kernels,
+    "C17": _smoothing,
+    "C18": _smoothing_helps,
+    "C21": _filter_defence,
+    "C22": _kernel_remedies,
     "C23": lambda claim, result: "adopted",
 }

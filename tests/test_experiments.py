@@ -602,7 +602,7 @@ def stopped_pair(tmp_path, monkeypatch):
         return component_accuracy(*arguments, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiments, "component_accuracy", stop)
+        patch.setattr(measures, "component_accuracy", stop)
         with pytest.raises(Stopped):
             pair(tmp_path)
     (checkpoint,) = (tmp_path / PAIR_PLACE).glob("*.pt")
@@ -948,6 +948,25 @@ def test_list(scale, capsys):
         assert line.endswith(f" {runs} trainings a seed, {passes:7.2f} million images")
 
 
+def test_settings_of_one_condition():
+    own = settings("heuristics", "cpu", heuristic="mixup")
+    shared = settings("heuristics", "cpu")
+    assert own["recipe"] == dataclasses.replace(shared["recipe"], mixup=0.5)
+    del shared["conditions"]
+    assert own | {"recipe": shared["recipe"]} == shared
+
+
+def test_settings_of_the_first_condition_with_some_labels():
+    own = settings("batchnorm", "cpu", norm="BatchNorm", optimizer="Adam")
+    assert (own["norm"], own["normalise"], own["recipe"].optimizer) == ("batch", True, "adam")
+
+
+def test_settings_of_no_condition():
+    told = "heuristics has no condition {'heuristic': 'luck'} at scale cpu, only .*vanilla"
+    with pytest.raises(ValueError, match=told):
+        settings("heuristics", "cpu", heuristic="luck")
+
+
 def test_image_passes(monkeypatch):
     recipe = Recipe(epochs=3, attack_steps=4)
     conditions = (
@@ -1109,7 +1128,7 @@ def test_numbers_of_another_measure_are_not_taken_from_a_checkpoint(tmp_path, mo
         return component_accuracy(*arguments, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiments, "component_accuracy", stop)
+        patch.setattr(measures, "component_accuracy", stop)
         with pytest.raises(Stopped):
             pair(tmp_path, seeds=1)
     assert len(list((tmp_path / PAIR_PLACE).glob("*.pt"))) == 1
