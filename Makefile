@@ -62,7 +62,7 @@ lint: $(READY)
 
 test: lint book
 	@$(BIN)/python -m pytest hfc tests book --nbval-lax --nbval-current-env \
-	  --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 300
+	  --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 900
 
 benchmark: $(READY)
 	@$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds

@@ -43,13 +43,11 @@ def farthest(direction, epsilon, component, radius):
 
 
 def waves(change):
-    """Frequencies (u, v) of one real ``(H, W)`` image, one of each conjugate pair."""
+    """Places of the coefficients of one real ``(H, W)`` image, conjugates together."""
     height, width = change.shape
     size = np.abs(np.fft.fft2(np.asarray(change, dtype=np.float64)))
-    u = np.round(np.fft.fftfreq(height, 1 / height)).astype(int)
-    v = np.round(np.fft.fftfreq(width, 1 / width)).astype(int)
-    found = {(u[i], v[j]) for i, j in np.argwhere(size > 1e-3 * size.max())}
-    return {max((a, b), (-a, -b)) for a, b in found}
+    places = np.argwhere(size > 1e-3 * size.max()).tolist()
+    return {frozenset([(i, j), (-i % height, -j % width)]) for i, j in places}
 
 
 def cumulative(right, outcomes):
