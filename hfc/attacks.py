@@ -145,6 +145,9 @@ class _HopSkipJump(fa.HopSkipJumpAttack):
         far = far.masked_fill(answers == labels[:, None], math.inf)  # image in rows, start across
         distance, start = far.min(dim=1)
         found, result = distance.isfinite(), x.clone()
+        # Look around by half a percent of the distance. At 32x32 pixels foolbox's gamma of 1 means
+        # a thousandth of that, less than float32 can resolve.
+        self.gamma = 0.005 * x[0].numel() ** 1.5
         if found.any():
             settings |= {"starting_points": x[start[found]]}
             target = Misclassification(labels[found])
@@ -160,10 +163,7 @@ _CLASSES = {
     "pgd-l2": fa.L2PGD,
     "deepfool": fa.LinfDeepFoolAttack,
     "deepfool-l2": fa.L2DeepFoolAttack,
-    # foolbox's gamma of 1 asks for steps that float32 can't resolve
-    "hopskipjump": partial(
-        _HopSkipJump, initial_gradient_eval_steps=20, gamma=1000, constraint="linf"
-    ),
+    "hopskipjump": partial(_HopSkipJump, initial_gradient_eval_steps=20, constraint="linf"),
     "fourier": _Fourier,
     "noise": partial(fa.LinfPGD, steps=0),  # what is left is the random start
 }

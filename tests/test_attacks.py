@@ -191,6 +191,27 @@ def test_hopskipjump_comes_near():
     assert (fewer - made.images).abs().mean() > (changed - made.images).abs().mean()
 
 
+def test_hopskipjump_at_usual_sizes():
+    """Steps that foolbox's defaults take there are too small for float32."""
+    model, made, _, _ = two_classes(12, 3, 32, wrong=0)
+    first, last = (
+        perturb(model, made.images, made.labels, make("hopskipjump", steps=k), 1) for k in (1, 10)
+    )
+    start, end = ((x - made.images).abs().amax(dim=(1, 2, 3)) for x in (first, last))
+    assert (end / start).median() < 0.45
+
+
+def test_repeated_hopskipjump_keeps_the_nearest():
+    model, made, _, _ = two_classes(20, wrong=0)
+    once, often = (
+        perturb(model, made.images, made.labels, make("hopskipjump", steps=2, restarts=k), 1)
+        for k in (1, 3)
+    )
+    far, near = ((x - made.images).abs().amax(dim=(1, 2, 3)) for x in (once, often))
+    assert (near <= far).all()
+    assert near.mean() < 0.95 * far.mean()
+
+
 def test_hopskipjump_reads_no_gradients():
     class Answers(Linear):
         @torch.no_grad()
