@@ -578,7 +578,7 @@ EXPERIMENTS = {
             cpu=_ROBUST_CPU
             | _UNNORMALISED
             | {
-                "test_size": 500,
+                "test_size": 300,
                 "rhos": (0, 0.1, 0.25, 0.5, 1),
                 "epsilons": _PUBLISHED_EPSILONS,
                 "conditions": _grid(training=_TRAINING),
