@@ -658,6 +658,8 @@ EXPERIMENTS = {
         scales=_scales(
             quick=_ROBUST_QUICK
             | {
+                "recipe": Recipe(epochs=6, batch_size=32, lr=0.1),
+                "test_size": 100,
                 "epsilons": (4 / 255,),
                 "conditions": _grid(
                     training={

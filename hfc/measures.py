@@ -177,10 +177,9 @@ def first_layer(model, train_set, test_set, chosen):
         torch.manual_seed(chosen["seed"])
         next(layer for layer in drawn.modules() if isinstance(layer, nn.Conv2d)).reset_parameters()
     size = test_set.images.shape[-1]
-    same = {
-        f"robust at {255 * row['epsilon']:.0f}/255": row["accuracy"]
-        for row in _attacked(model, test_set, chosen, "pgd")
-    }
+    attacked = _attacked(model, test_set, chosen, "pgd")
+    same = {f"robust at {255 * row['epsilon']:.0f}/255": row["accuracy"] for row in attacked}
+    same["flags"] = "; ".join(sorted({row["flags"] for row in attacked} - {""}))
     copies = _copies(model, test_set, train_set.mean_colour, chosen)
     records = copies.reset_index().to_dict("records")
     for prefix, of in (("", model), ("drawn ", drawn)):
