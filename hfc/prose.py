@@ -7,6 +7,8 @@
 '55 ± 2'
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -15,7 +17,17 @@ import pandas as pd
 from hfc import verdicts
 from hfc.results import Result, mean_interval
 
-__all__ = ["curve", "over_seeds", "part", "percent", "pm", "say", "verdict"]
+__all__ = [
+    "curve",
+    "flagged",
+    "flags",
+    "over_seeds",
+    "part",
+    "percent",
+    "pm",
+    "say",
+    "verdict",
+]
 
 
 def say(**texts: str) -> None:
@@ -35,6 +47,40 @@ def over_seeds(values: Iterable[float]) -> str:
     """Mean and half of the 95 % interval in percent, from one share in [0, 1] per seed."""
     mean, low, high = mean_interval([100 * value for value in values])
     return f"{mean:.0f} ± {(high - low) / 2:.0f}"
+
+
+def flagged(rows: pd.DataFrame) -> str:
+    """The same for accuracy under attack, with a ``⚑`` if a seed's number is flagged.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row per seed, with ``accuracy`` in [0, 1] and ``flags``, as
+        :func:`hfc.attacks.robust_accuracy` gives them.
+    """
+    return over_seeds(rows["accuracy"]) + (" ⚑" if rows["flags"].any() else "")
+
+
+def flags(texts: Iterable[str]) -> str:
+    """What the flags of a figure's or a table's numbers say, with how many carry each.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        One per number: its flags, joined by "; ", or empty. Percentages in them are left out.
+
+    Returns
+    -------
+    str
+        A sentence.
+    """
+    rows = list(texts)
+    if not any(rows):
+        return f"No flag in {len(rows)} numbers."
+    single = [flag for row in rows if row for flag in row.split("; ")]
+    found = Counter(re.sub(r"\d+ %", "… %", flag) for flag in single)
+    said = ", ".join(f"“{text}” ({count})" for text, count in sorted(found.items()))
+    return f"Flags in {sum(map(bool, rows))} of {len(rows)} numbers: {said}."
 
 
 def pm(row: pd.Series, digits: int = 0) -> str:

@@ -91,3 +91,26 @@ def test_verdict_in_words(found, words, monkeypatch):
 
 def test_summary_leaves_texts_out():
     assert list(result().summary.columns.unique(level=0)) == ["right"]
+
+
+def test_a_flag_stands_beside_its_number():
+    rows = pd.DataFrame({"accuracy": [0.1, 0.2, 0.3], "flags": ["", "", ""]})
+    assert prose.flagged(rows) == prose.over_seeds([0.1, 0.2, 0.3])
+    rows["flags"] = ["", "the model came in training mode", ""]
+    assert prose.flagged(rows) == prose.over_seeds([0.1, 0.2, 0.3]) + " ⚑"
+
+
+def test_flags_are_counted_whatever_their_percentages():
+    texts = [
+        "",
+        "13 % of images stay right though epsilon reaches grey",
+        "gradients vanish for 4 % of images; 7 % of images stay right though epsilon reaches grey",
+    ]
+    said = prose.flags(texts)
+    assert said.startswith("Flags in 2 of 3 numbers")
+    assert "“gradients vanish for … % of images” (1)" in said
+    assert "“… % of images stay right though epsilon reaches grey” (2)" in said
+
+
+def test_no_flags_are_said_as_well():
+    assert prose.flags(["", ""]) == "No flag in 2 numbers."
