@@ -658,8 +658,9 @@ EXPERIMENTS = {
         scales=_scales(
             quick=_ROBUST_QUICK
             | {
-                "recipe": Recipe(epochs=6, batch_size=32, lr=0.1),
-                "test_size": 100,
+                "recipe": Recipe(epochs=6, batch_size=32, lr=0.03),
+                "train_size": 2000,
+                "test_size": 50,
                 "epsilons": (4 / 255,),
                 "conditions": _grid(
                     training={
