@@ -271,7 +271,7 @@ EXPERIMENTS = {
                 "recipe": Recipe(epochs=16, batch_size=32, lr=0.03, weight_decay=0.0),
                 "train_size": 1000,
                 "test_size": 500,
-                "epochs": (1, 2, 4, 8, 12, 16),
+                "epochs": (1, 2, 3, 6, 10, 16),
                 "radii": (8,),
                 "conditions": _grid(
                     labels={
