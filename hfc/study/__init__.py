@@ -1,0 +1,21 @@
+"""The book's own studies: how experiments are run, kept and judged, one room a chapter.
+
+A chapter asks for what it shows:
+
+>>> ours = load("heuristics")
+>>> ours.at(heuristic="BatchNorm", images="test", radius=8).last.original
+74 ± 2
+>>> verdict("C08")
+partly reproduced
+
+An experiment is at home in its chapter's room (:mod:`hfc.study.low_and_high`, ...): settings in
+``experiments``, what is measured in ``measure``, the rule in ``rules``, tables and figures in
+``show``.
+"""
+
+from hfc.study.live import dataset, live, live_network
+from hfc.study.results import load
+from hfc.study.scoreboard import scoreboard
+from hfc.study.verdict import claims, verdict
+
+__all__ = ["claims", "dataset", "live", "live_network", "load", "scoreboard", "verdict"]

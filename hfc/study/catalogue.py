@@ -1,0 +1,59 @@
+"""Which experiments and rules there are: the sum of what the chapters' rooms hold."""
+
+import difflib
+from functools import lru_cache
+from importlib import import_module
+
+from hfc.study.settings import Experiment, Scale
+
+__all__ = ["ROOMS", "experiment", "experiments", "rules", "scale"]
+
+ROOMS = ("low_and_high", "memorisation", "heuristics", "robustness")
+
+
+@lru_cache(maxsize=1)
+def experiments() -> dict[str, Experiment]:
+    """All experiments by name, chapter by chapter."""
+    found = {}
+    for room in ROOMS:
+        found |= import_module(f"hfc.study.{room}.experiments").EXPERIMENTS
+    return found
+
+
+@lru_cache(maxsize=1)
+def rules() -> dict:
+    """For every claim that has one, ``rule(claim, *results)``, which returns the verdict."""
+    found = {}
+    for room in ROOMS:
+        found |= import_module(f"hfc.study.{room}.rules").RULES
+    return found
+
+
+def experiment(name: str) -> Experiment:
+    """One experiment.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    return _named("name", name, experiments())
+
+
+def scale(name: str, scale: str) -> Scale:
+    """Settings of an experiment at a scale.
+
+    Raises
+    ------
+    ValueError
+        If there is no such experiment or scale.
+    """
+    return _named("scale", scale, experiment(name).scales)
+
+
+def _named(argument, name, known):
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{argument} must be one of {', '.join(known)}, got {name!r}{meant}")
+    return known[name]

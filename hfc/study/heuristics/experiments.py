@@ -1,0 +1,257 @@
+"""Settings of chapter 4's experiments, at every scale."""
+
+from hfc.study.heuristics.measure import by_statistics, with_signature
+from hfc.study.low_and_high.measure import on_copies
+from hfc.study.memorisation.experiments import only
+from hfc.study.settings import COPIES, CPU, PAPER, QUICK, RADII, SCALED, Experiment, Scale, grid
+from hfc.training import Recipe
+
+__all__ = ["EXPERIMENTS"]
+
+_RAW_AND_SCALED = (*COPIES, "high, scaled")
+
+# Changes of settings that have a name.
+_BATCH_NORM = {"norm": "batch"}
+_WITH_AND_WITHOUT = {"none": {}, "BatchNorm": _BATCH_NORM}
+_NORMS = _WITH_AND_WITHOUT | {"GroupNorm": {"norm": "group"}}
+_HEURISTICS = {
+    "vanilla": {},
+    "dropout": {"dropout": 0.5},
+    "mixup": {"recipe": {"mixup": 0.5}},
+    "BatchNorm": _BATCH_NORM,
+    "adversarial": {"recipe": {"adversarial": 8 / 255, "attack_steps": 5}},
+}
+_LIVE_ATTACK = {"recipe": {"adversarial": 4 / 255, "attack_steps": 1}}
+_INPUTS = {"normalised": {"normalise": True}, "raw": {"normalise": False}}
+_SGD = {"recipe": {"optimizer": "sgd", "lr": 0.1, "gradient_clip": 1.0}}
+_ADAM = {"recipe": {"optimizer": "adam", "lr": 3e-3}}
+_OPTIMIZERS = {
+    "SGD": _SGD,
+    "Adam": _ADAM,
+    "AdaGrad": {"recipe": {"optimizer": "adagrad", "lr": 0.01}},
+    "Adadelta": {"recipe": {"optimizer": "adadelta", "lr": 1.0}},
+    "RMSprop": {"recipe": {"optimizer": "rmsprop", "lr": 1e-3}},
+}
+_LOW_WITH_AND_WITHOUT = grid(
+    norm=_WITH_AND_WITHOUT,
+    train_radius={"all": {}} | {str(radius): only("low", radius) for radius in RADII},
+)
+
+
+def _strengths(*strengths):
+    return {strength: {"hfc_strength": strength} for strength in strengths}
+
+
+def _batch_sizes(sizes, middle, epochs):
+    """Each size for the same epochs; sizes above the middle one also for as many steps."""
+    conditions = [("epochs", size, epochs) for size in sizes]
+    conditions += [("steps", size, epochs * size // middle) for size in sizes if size > middle]
+    return tuple(
+        (
+            {"budget": f"same {budget}", "batch_size": size},
+            {"recipe": {"batch_size": size, "epochs": epochs}},
+        )
+        for budget, size, epochs in conditions
+    )
+
+
+EXPERIMENTS = {
+    "heuristics": Experiment(
+        measure=on_copies,
+        keys=("heuristic", "epoch", "images", "radius"),
+        scales={
+            "quick": Scale(
+                QUICK.changed(
+                    hfc_strength=0.9, epochs=(2, 4, 8, 12), images=("test",), radii=(4, 8)
+                ),
+                grid(heuristic=_HEURISTICS | {"adversarial": _LIVE_ATTACK}),
+            ),
+            "cpu": Scale(
+                CPU.changed(train_size=20_000, epochs=tuple(range(1, 11))),
+                grid(heuristic=_HEURISTICS),
+            ),
+            "paper": Scale(
+                PAPER.changed(recipe={"epochs": 30}, epochs=tuple(range(2, 31, 2))),
+                grid(heuristic=_HEURISTICS),
+            ),
+        },
+        claims=("C08", "C09", "C10", "C12"),
+    ),
+    "batch-size": Experiment(
+        measure=on_copies,
+        keys=("budget", "batch_size", "images", "radius"),
+        scales={
+            "quick": Scale(QUICK, _batch_sizes((16, 64, 256), 64, 6)),
+            "cpu": Scale(
+                CPU.changed(
+                    recipe=Recipe(
+                        epochs=10, batch_size=100, optimizer="adam", lr=1e-3, weight_decay=0.0
+                    )
+                ),
+                _batch_sizes((10, 32, 100, 320, 1000), 100, 10),
+            ),
+            "paper": Scale(PAPER, _batch_sizes((32, 100, 1000), 100, 10)),
+        },
+        claims=("C07",),
+    ),
+    "architectures": Experiment(
+        measure=on_copies,
+        keys=("architecture", "images", "radius"),
+        scales={
+            "quick": Scale(
+                QUICK, grid(architecture={"LeNet": {"model": "lenet"}, "small": {"model": "small"}})
+            ),
+            "cpu": Scale(
+                CPU,
+                grid(
+                    architecture={
+                        "LeNet": {"model": "lenet"},
+                        "AlexNet": {"model": "alexnet"},
+                        "VGG": {"model": "vgg"},
+                        "ResNet": {"model": "resnet32"},
+                    }
+                ),
+            ),
+            "paper": Scale(
+                PAPER.changed(recipe={"epochs": 30}),
+                grid(
+                    architecture={
+                        "LeNet": {"model": "lenet"},
+                        "AlexNet": {"model": "alexnet", "width": 64},
+                        "VGG": {"model": "vgg", "width": 64},
+                        "ResNet": {"model": "resnet32"},
+                    }
+                ),
+            ),
+        },
+        claims=("C13",),
+    ),
+    "optimizers": Experiment(
+        measure=on_copies,
+        keys=("optimizer", "epoch", "images", "radius"),
+        scales={
+            "quick": Scale(QUICK.changed(epochs=(12,)), grid(optimizer=_OPTIMIZERS)),
+            "cpu": Scale(CPU.changed(epochs=tuple(range(1, 11))), grid(optimizer=_OPTIMIZERS)),
+            "paper": Scale(
+                PAPER.changed(recipe={"epochs": 10}, epochs=tuple(range(1, 11))),
+                grid(optimizer=_OPTIMIZERS),
+            ),
+        },
+        claims=("C14",),
+    ),
+    "batchnorm": Experiment(
+        measure=by_statistics,
+        keys=("norm", "inputs", "optimizer", "epoch", "statistics", "company", "radius"),
+        scales={
+            "quick": Scale(
+                QUICK.changed(
+                    hfc_strength=0.9,
+                    epochs=(2, 4, 6, 8, 10, 12),
+                    radii=(4, 8),
+                    components=SCALED,
+                ),
+                grid(norm=_WITH_AND_WITHOUT, inputs={"normalised": {}}, optimizer={"SGD": {}}),
+            ),
+            "cpu": Scale(
+                CPU.changed(
+                    recipe={"epochs": 12},
+                    epochs=(1, 2, 3, 4, 6, 8, 10, 12),
+                    test_size=1000,
+                    components=SCALED,
+                ),
+                grid(norm=_NORMS, inputs=_INPUTS, optimizer={"SGD": _SGD, "Adam": _ADAM}),
+            ),
+            "paper": Scale(
+                PAPER.changed(recipe={"epochs": 10}, epochs=tuple(range(1, 11)), components=SCALED),
+                grid(norm=_NORMS, inputs=_INPUTS, optimizer={"Adam": {}, "SGD": _SGD}),
+            ),
+        },
+        claims=("C11",),
+    ),
+    "batchnorm-resnet32": Experiment(
+        measure=by_statistics,
+        keys=("norm", "epoch", "statistics", "company", "radius"),
+        scales={
+            "quick": Scale(
+                QUICK.changed(
+                    model="resnet32",
+                    width=8,
+                    recipe=Recipe(epochs=4, batch_size=50, lr=0.1, gradient_clip=1.0),
+                    train_size=500,
+                    epochs=(4,),
+                    radii=(4, 8),
+                    components=_RAW_AND_SCALED,
+                ),
+                grid(norm=_WITH_AND_WITHOUT),
+            ),
+            "cpu": Scale(
+                CPU.changed(
+                    model="resnet32",
+                    normalise=False,
+                    recipe=Recipe(
+                        epochs=20,
+                        batch_size=100,
+                        optimizer="adam",
+                        lr=3e-4,
+                        schedule="constant",
+                        weight_decay=0.0,
+                    ),
+                    train_size=None,
+                    test_size=1500,
+                    epochs=(1, 2, 3, 4, 6, 8, 12, 16, 20),
+                    components=_RAW_AND_SCALED,
+                ),
+                # Without normalisation a learning rate of 1e-3 is too high for 32 layers.
+                grid(norm={"none": {}, "BatchNorm": _BATCH_NORM | {"recipe": {"lr": 1e-3}}}),
+            ),
+            "paper": Scale(
+                PAPER.changed(
+                    epochs=(1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 50, 70, 100),
+                    components=_RAW_AND_SCALED,
+                ),
+                grid(norm=_WITH_AND_WITHOUT),
+            ),
+        },
+        claims=("C11",),
+    ),
+    "batchnorm-lfc": Experiment(
+        measure=on_copies,
+        keys=("norm", "train_radius", "images", "radius"),
+        scales={
+            "quick": Scale(
+                QUICK,
+                grid(norm=_WITH_AND_WITHOUT, train_radius={"all": {}, "8": only("low", 8)}),
+            ),
+            "cpu": Scale(CPU, _LOW_WITH_AND_WITHOUT),
+            "paper": Scale(PAPER.changed(recipe={"epochs": 10}), _LOW_WITH_AND_WITHOUT),
+        },
+        claims=("C15",),
+    ),
+    "planted": Experiment(
+        measure=with_signature,
+        keys=("heuristic", "strength", "epoch", "radius"),
+        scales={
+            "quick": Scale(
+                QUICK.changed(epochs=(12,), radii=(8,)),
+                grid(
+                    heuristic={"vanilla": {}, "BatchNorm": _BATCH_NORM},
+                    strength=_strengths(0, 0.9),
+                ),
+            ),
+            "cpu": Scale(
+                CPU.changed(epochs=(1, 2, 3, 4, 6, 8, 10), radii=(8,)),
+                grid(
+                    heuristic=_HEURISTICS | {"GroupNorm": _NORMS["GroupNorm"]},
+                    strength=_strengths(0, 0.5, 0.9, 1),
+                ),
+            ),
+            "paper": Scale(
+                PAPER.changed(recipe={"epochs": 10}, epochs=tuple(range(1, 11)), radii=(8,)),
+                grid(
+                    heuristic=_HEURISTICS | {"GroupNorm": _NORMS["GroupNorm"]},
+                    strength=_strengths(0, 0.9),
+                ),
+            ),
+        },
+    ),
+}

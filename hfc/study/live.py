@@ -1,0 +1,92 @@
+"""What a chapter computes while the reader watches: scale ``quick``, kept for the next time.
+
+Finished units and networks are kept in ``_build/live`` of the checkout, or in ``~/.cache/hfc/live``
+without one. So a chapter that is opened again, or rebuilt after a change of its text, takes
+seconds; what depends on changed code or settings is done again.
+"""
+
+import os
+from pathlib import Path
+
+from torch import nn
+
+from hfc import data
+from hfc.data import ImageSet
+from hfc.machine import using_threads
+from hfc.study import catalogue, run, unit
+from hfc.study.results import Result
+from hfc.training import History
+
+__all__ = ["dataset", "folder", "live", "live_network"]
+
+
+def dataset() -> str:
+    """The data set of live experiments: ``$HFC_DATASET``, else ``"synthetic"``."""
+    return os.environ.get("HFC_DATASET", "synthetic")
+
+
+def folder() -> Path:
+    """Where finished units and networks of live experiments are kept."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "pyproject.toml").is_file():
+        return checkout / "_build" / "live"
+    return Path("~/.cache/hfc/live").expanduser()
+
+
+def live(name: str, seeds: int = 3, **changes) -> Result:
+    """Run an experiment at scale ``quick`` on the chapter's data set.
+
+    Parameters
+    ----------
+    name, seeds, **changes
+        As in :func:`hfc.study.run.run`.
+
+    Returns
+    -------
+    Result
+    """
+    changed = "-".join(f"{key}-{value}" for key, value in sorted(changes.items()))
+    place = folder() / changed if changed else folder()
+    return run.run(name, "quick", dataset(), seeds, folder=place, **changes)
+
+
+def live_network(
+    name: str, *, seed: int = 0, progress: bool = True, **where
+) -> tuple[nn.Module, ImageSet, ImageSet, History]:
+    """The network of one unit of an experiment at scale ``quick``.
+
+    Parameters
+    ----------
+    name : str
+        The experiment.
+    seed : int
+    progress : bool
+        Whether to show a progress bar.
+    **where
+        Labels of the condition (``training="natural"``; by default the first one), and settings
+        that differ from the condition's (``shuffled=1.0``).
+
+    Returns
+    -------
+    model, train_set, test_set, history
+        As from :func:`hfc.study.unit.train`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such experiment, condition or setting.
+    """
+    conditions = list(catalogue.scale(name, "quick").each(dataset=dataset()))
+    label = {key: value for key, value in where.items() if key in conditions[0].label}
+    chosen = [c for c in conditions if label.items() <= c.label.items()]
+    if not chosen:
+        known = [condition.label for condition in conditions]
+        raise ValueError(f"{name} has no condition {label} at scale quick, only {known}")
+    changes = {key: value for key, value in where.items() if key not in label}
+    settings = unit.seeded(chosen[0].settings.changed(**changes), seed)
+    measure = catalogue.experiment(name).measure
+    files = data.content_digest(settings.dataset)
+    own = run.identity(settings, measure, run.unit_code(measure), files)
+    with using_threads(run.threads()):
+        kept = folder() / name / f"network-{own[:16]}.pt"
+        return unit.train(settings, resume=kept, progress=progress)

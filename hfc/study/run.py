@@ -1,0 +1,311 @@
+"""Run an experiment: settings in, a :class:`~hfc.study.results.Result` out.
+
+A unit of work is one seed of one condition. Its *identity* is what its numbers depend on:
+settings, seed, threads, the code it can reach, the data's files, the versions of torch and numpy.
+"""
+
+import json
+import os
+import re
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import joblib
+import torch
+
+from hfc import data
+from hfc.files import write_whole
+from hfc.machine import default_device, progress_bar, threads
+from hfc.study import catalogue
+from hfc.study.provenance import code_hash, digest, provenance, versions
+from hfc.study.results import Result, Unit, load, merged, path, save
+from hfc.study.settings import Settings, as_json
+from hfc.study.unit import compute, seeded
+
+__all__ = ["identity", "image_passes", "run", "unit_code"]
+
+
+def run(
+    name: str,
+    scale: str = "quick",
+    dataset: str = "synthetic",
+    seeds: int | Sequence[int] = 3,
+    *,
+    folder: str | os.PathLike | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    progress: bool = True,
+    records: bool = True,
+    **changes,
+) -> Result:
+    """Run an experiment, one independent unit for each seed of each condition.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`hfc.study.catalogue.experiments`.
+    scale : {"quick", "cpu", "paper"}
+    dataset : str
+        One of :data:`hfc.data.NAMES`.
+    seeds : int or sequence of int
+        Which seeds, or how many from 0 on. A seed decides the initial weights, the order of
+        the images, and the synthetic set or the subset of a real one.
+    folder : path, optional
+        Where to keep every finished unit, the checkpoint of every unfinished one and, at the
+        end, the result. A run that was stopped goes on from there, to the same numbers, and a
+        result grows by the seeds that it does not have. Units of another identity are done
+        again.
+    jobs : int, optional
+        Units at a time; default one a core, on a GPU one, on a cluster as many as it takes.
+        Each has :func:`hfc.machine.threads` threads, however many there are.
+    scheduler : str, optional
+        Address of a Dask scheduler (``tcp://...``) whose workers do the units.
+    progress : bool
+        Whether to show a progress bar.
+    records : bool
+        Whether the result in ``folder`` keeps what was measured, or only what it cost.
+    **changes
+        Settings that differ from the scale's.
+
+    Returns
+    -------
+    Result
+        Of the seeds that were asked for.
+
+    Raises
+    ------
+    ValueError
+        If an argument is unknown or out of range.
+    DatasetError
+        If the data are missing or damaged.
+    RuntimeError
+        If units failed. The text tells which and why; finished ones are kept in ``folder``.
+    """
+    experiment = catalogue.experiment(name)
+    chosen = catalogue.scale(name, scale)
+    conditions = list(chosen.each(dataset=dataset, **changes))
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must be at least one and all different, got {seeds}")
+    if experiment.check is not None:
+        for condition in conditions:
+            experiment.check(condition.settings)
+
+    folder = None if folder is None else Path(folder).absolute()  # wherever a worker stands
+    code, files = unit_code(experiment.measure), data.content_digest(dataset)
+
+    def task(condition, seed):
+        settings = seeded(condition.settings, seed)
+        own = identity(settings, experiment.measure, code, files)
+        return _Task(name, scale, condition.label, settings, own, code, folder)
+
+    tasks = [task(condition, seed) for seed in seeds for condition in conditions]
+    grown = _units_of(folder, name, scale, dataset)
+    done = {t.title: t.stored() or t.found_in(grown) for t in tasks}
+    left = [t for t in tasks if done[t.title] is None]
+    failures = []
+    with ExitStack() as stack:
+        bar = progress_bar(
+            len(tasks), initial=len(tasks) - len(left), desc=name, unit="run", show=progress
+        )
+        stack.enter_context(bar)
+        if scheduler is not None:
+            from distributed import Client
+
+            stack.enter_context(Client(scheduler))
+            stack.enter_context(joblib.parallel_config(backend="dask"))
+            jobs = jobs or -1
+        else:
+            jobs = _jobs(jobs, len(left))
+        attempts = (joblib.delayed(_attempt)(t, progress and jobs == 1) for t in left)
+        for t, outcome in joblib.Parallel(jobs, return_as="generator_unordered")(attempts):
+            if isinstance(outcome, str):
+                failures.append(f"{t.title}: {outcome}")
+                continue
+            t.store(outcome)
+            done[t.title] = outcome
+            bar.update()
+    if failures:
+        count = f"{len(failures)} of {len(tasks)}"
+        raise RuntimeError("\n".join([f"{name}: {count} units failed", *failures]))
+    shared = chosen.base.changed(dataset=dataset, **changes)
+    settings = as_json(shared, conditions=chosen.conditions)
+    result = Result(name, scale, dataset, settings, experiment.keys, list(done.values()))
+    if folder is not None:
+        by_label = {digest(condition.label): condition for condition in conditions}
+        others = [
+            unit
+            for unit in grown
+            if unit.seed not in seeds
+            and digest(unit.label) in by_label
+            and task(by_label[digest(unit.label)], unit.seed).identity == unit.identity
+        ]
+        save(merged(result, others), folder, records=records)
+    return result
+
+
+def unit_code(measure: Callable) -> str:
+    """Hash of the code that a unit's numbers come from: its training and its measure."""
+    return code_hash(("hfc.study.unit", measure.__module__))
+
+
+def identity(settings: Settings, measure: Callable, code: str, files: str) -> str:
+    """What the numbers of a unit depend on, as a digest.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the unit's seed.
+    measure : callable
+    code : str
+        :func:`unit_code`.
+    files : str
+        :func:`hfc.data.content_digest` of the data.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    return digest(
+        {
+            "settings": as_json(settings),
+            "seed": settings.recipe.seed,
+            "measure": f"{measure.__module__}.{measure.__qualname__}",
+            "code": code,
+            "data": files,
+            "threads": threads(),
+            "versions": versions(),
+        }
+    )
+
+
+def image_passes(name: str, scale: str, *, whole: int = 50_000) -> int:
+    """What one seed of an experiment costs, as images that go through a network and back.
+
+    Parameters
+    ----------
+    name, scale : str
+    whole : int
+        Images of a whole training set, where the settings take all.
+
+    Returns
+    -------
+    int
+        Sum over the conditions; a step of an attack on a training image counts as one.
+    """
+
+    def passes(settings):
+        recipe = settings.recipe
+        steps = recipe.attack_steps if recipe.adversarial else 0
+        return recipe.epochs * (settings.train_size or whole) * (1 + steps)
+
+    return sum(passes(condition.settings) for condition in catalogue.scale(name, scale).each())
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One unit that is wanted, and where it is kept."""
+
+    name: str
+    scale: str
+    label: dict
+    settings: Settings
+    identity: str
+    code: str
+    folder: Path | None
+
+    @property
+    def seed(self) -> int:
+        return self.settings.recipe.seed
+
+    @property
+    def title(self) -> str:
+        return ", ".join([*(str(value) for value in self.label.values()), f"seed {self.seed}"])
+
+    def file(self, ending) -> Path | None:
+        if self.folder is None:
+            return None
+        place = self.folder / self.name / f"{self.scale}-{self.settings.dataset}"
+        return place / f"{re.sub(r'[^a-zA-Z0-9.]+', '-', self.title)}.{ending}"
+
+    def stored(self) -> Unit | None:
+        """The finished unit, if it was kept, is whole and of this identity."""
+        if self.folder is None or not self.file("json").is_file():
+            return None
+        try:
+            kept = json.loads(self.file("json").read_bytes())
+            if kept.pop("digest") != digest(kept) or kept["identity"] != self.identity:
+                return None
+            unit = Unit(**kept)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        self.tidy()  # a kill may have come between storing and tidying
+        return unit
+
+    def found_in(self, units) -> Unit | None:
+        """The same from a stored result."""
+        for unit in units:
+            if (unit.seed, unit.label, unit.identity) == (self.seed, self.label, self.identity):
+                return unit
+        return None
+
+    def store(self, unit):
+        if self.folder is not None:
+            kept = asdict(unit)
+            kept["digest"] = digest(kept)
+            write_whole(self.file("json"), json.dumps(kept).encode())
+            self.tidy()
+
+    def tidy(self):
+        """Remove what a finished unit no longer needs: checkpoints, halves of files."""
+        kept = self.file("json")
+        for rest in kept.parent.iterdir():
+            if rest != kept and rest.name.lstrip(".").startswith(f"{kept.stem}."):
+                rest.unlink()
+
+    def compute(self, progress) -> Unit:
+        measure = catalogue.experiment(self.name).measure
+        origin = provenance(default_device(), threads(), self.code)
+        made = compute(
+            self.settings,
+            measure,
+            threads=threads(),
+            resume=self.file(f"{self.identity[:8]}.pt"),  # no other settings, no other code
+            progress=progress,
+        )
+        origin |= {"data": made["data"], "seconds": made["seconds"]}
+        records = [self.label | record for record in made["records"]]
+        return Unit(self.seed, self.label, records, made["training"], origin, self.identity)
+
+
+def _attempt(task, progress):
+    """The task and its outcome: a unit, or a text that says what went wrong."""
+    try:
+        return task, task.compute(progress)
+    except (data.DatasetError, FloatingPointError) as error:  # says all there is to say
+        return task, str(error)
+    except Exception:  # reported at the end, so that the other units are not lost
+        return task, traceback.format_exc()
+
+
+def _units_of(folder, name, scale, dataset):
+    """Units of the result that is already in the folder; none of one that is damaged."""
+    if folder is None or not path(folder, name, scale, dataset).is_file():
+        return []
+    try:
+        units = load(name, scale=scale, dataset=dataset, folder=folder).units
+    except ValueError:
+        return []
+    return [unit for unit in units if unit.records]
+
+
+def _jobs(jobs, units):
+    if jobs is None:
+        jobs = 1 if torch.cuda.is_available() else joblib.cpu_count()
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    return max(1, min(jobs, units))

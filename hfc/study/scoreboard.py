@@ -1,0 +1,29 @@
+"""All claims and verdicts in one table."""
+
+import pandas as pd
+
+from hfc.study.verdict import claims, judge
+
+__all__ = ["scoreboard"]
+
+
+def scoreboard(*, scale: str = "cpu", dataset: str = "cifar10") -> pd.DataFrame:
+    """A verdict on every claim.
+
+    Parameters
+    ----------
+    scale, dataset : str
+        Which results to judge by.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by claim: ``statement``, ``source`` and ``verdict``
+        (:func:`hfc.study.verdict.judge`).
+    """
+    rows = {
+        name: {key: claim[key] for key in ("statement", "source")}
+        | {"verdict": judge(name, scale=scale, dataset=dataset)}
+        for name, claim in claims().items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("claim")
