@@ -15,3 +15,31 @@ window.FontAwesomeConfig = { autoReplaceSvg: "nest" };
     set: (value) => (mathjax = patched(value)),
   });
 })();
+
+// What a screen reader says. The themes name every fold "Toggle hidden content"; here a fold is
+// called what is written on it. A slider is called what its label says, and its value is read
+// out as it is shown.
+addEventListener("load", () => {
+  const set = (element, attribute, text) => {
+    if (element && element.getAttribute(attribute) !== text) element.setAttribute(attribute, text);
+  };
+  for (const summary of document.querySelectorAll("details.hide > summary")) {
+    summary.removeAttribute("aria-label");
+  }
+  for (const button of document.querySelectorAll(".admonition-title > .toggle-button")) {
+    set(button, "aria-label", button.parentElement.textContent.trim());
+  }
+  const nameSliders = () => {
+    for (const widget of document.querySelectorAll(".widget-slider")) {
+      const slider = widget.querySelector("[role=slider]");
+      set(slider, "aria-label", widget.querySelector(".widget-label").textContent);
+      set(slider, "aria-valuetext", widget.querySelector(".widget-readout").textContent);
+    }
+  };
+  new MutationObserver(nameSliders).observe(document.body, {
+    subtree: true,
+    childList: true,
+    characterData: true,
+    attributeFilter: ["aria-valuetext"],
+  });
+});
