@@ -1,24 +1,27 @@
 # Two commands do it all: `make book` and `make test`. See README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve lab lint test benchmark clean
+.PHONY: help setup book serve lab lint check test benchmark clean
 
 PYTHON  ?= python3
 DATASET ?= synthetic
 PORT    ?= 8000
 BIN     := .venv/bin
 READY   := .venv/.ready
-# What the chapters compute from, besides their own text.
-SOURCES := hfc constraints.txt book/claims.toml book/results
 
+# Commands read what a user chose from their environment, as text, so that it never is a command.
+override DATASET := $(value DATASET)
+override PORT := $(value PORT)
+export PORT
 export HFC_DATASET := $(DATASET)
 export TQDM_DISABLE := 1
 
 help:
 	@echo "make book       set up, run every chapter, build _build/html/index.html"
 	@echo "make book DATASET=cifar10   the same, live on real CIFAR-10 found through HFC_DATA"
-	@echo "make test       set up, lint, build the book, run all tests"
-	@echo "make serve      show the built book at http://127.0.0.1:$(PORT)"
-	@echo "make lab        open the chapters in JupyterLab"
+	@echo "make lab        open the chapters in JupyterLab; Run > Run All Cells fills in the numbers"
+	@echo "make serve      show the built book at http://127.0.0.1:$$PORT"
+	@echo "make check      lint, and the tests that take no book, no browser and not long"
+	@echo "make test       lint, build the book, run all tests"
 	@echo "make benchmark  time hfc.frequency against other ways to do it"
 	@echo "make clean      remove what was built"
 
@@ -35,22 +38,14 @@ $(READY): pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[book,test]'
 	@touch $@
 
-# The notebook cache knows only the chapters' code, so it is dropped when the code or the
-# results behind them change.
 book: $(READY)
-	@test $(DATASET) = synthetic || $(BIN)/python -m hfc data --need $(DATASET)
-	@mkdir -p _build
-	@{ echo $(DATASET); git ls-files -co --exclude-standard $(SOURCES) | sort | xargs cat; } \
-	  | git hash-object --stdin > _build/sources.new
-	@cmp -s _build/sources.new _build/sources || rm -rf _build/html _build/.doctrees _build/.jupyter_cache
-	@mv _build/sources.new _build/sources
-	@$(BIN)/jupyter-book build . -W -n --keep-going
+	@$(BIN)/python book/_ext/build.py
 	@echo "The book is ready: open $(CURDIR)/_build/html/index.html (or run 'make serve')."
 
 serve: $(READY)
 	@test -f _build/html/index.html || { echo "Nothing to serve yet: run 'make book' first."; exit 1; }
-	@echo "http://127.0.0.1:$(PORT)  (Ctrl-C stops)"
-	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+	@echo "http://127.0.0.1:$$PORT  (Ctrl-C stops)"
+	@$(BIN)/python -m http.server "$$PORT" --bind 127.0.0.1 --directory _build/html
 
 lab: $(READY)
 	@env -u TQDM_DISABLE $(BIN)/jupyter lab book
@@ -58,10 +53,16 @@ lab: $(READY)
 lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/nbstripout --keep-count --verify book/*.ipynb
+	@$(BIN)/nbstripout --keep-count --extra-keys cell.metadata.user_expressions \
+	  --verify book/*.ipynb
+
+# What one wants to know before a commit. A test says itself that it is slow, so that a new one is
+# run here until somebody finds it slow.
+check: lint
+	@$(BIN)/python -m pytest hfc tests -m "not slow and not browser"
 
 test: lint book
-	@$(BIN)/python -m pytest hfc tests book --nbval-lax --nbval-current-env \
+	@$(BIN)/python -m pytest hfc tests book/*.ipynb --nbval-lax --nbval-current-env \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 900
 
 benchmark: $(READY)
