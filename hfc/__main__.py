@@ -3,13 +3,16 @@
 import argparse
 import sys
 
-from hfc import data, experiments
-
 __all__ = ["main"]
+
+_SCALES = ("quick", "cpu", "paper")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status."""
+    from hfc import data  # torch is loaded when a command runs, not on import
+    from hfc.study import catalogue
+
     parser = argparse.ArgumentParser(prog="python -m hfc", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -17,13 +20,25 @@ def main(arguments: list[str] | None = None) -> int:
         "reproduce", help="run an experiment; a stopped run goes on where it was"
     )
     reproduce.add_argument(
-        "experiment", nargs="?", choices=("all", *experiments.EXPERIMENTS), metavar="EXPERIMENT"
+        "experiment", nargs="?", choices=("all", *catalogue.experiments()), metavar="EXPERIMENT"
     )
     reproduce.add_argument("--list", action="store_true", help="tell which experiments there are")
-    reproduce.add_argument("--scale", choices=("quick", "cpu", "paper"), default="quick")
+    reproduce.add_argument(
+        "--wanted",
+        action="store_true",
+        help="run the wanted list, and add what is finished to the book's results",
+    )
+    reproduce.add_argument(
+        "--scale",
+        choices=_SCALES,
+        help="default quick; with --wanted paper on a GPU, else cpu",
+    )
     reproduce.add_argument("--data", choices=data.NAMES, default="synthetic")
     reproduce.add_argument("--seeds", type=int, default=3, help="how many (default 3)")
-    reproduce.add_argument("--folder", default="runs", help="where to keep results (default runs)")
+    reproduce.add_argument(
+        "--folder",
+        help="where to keep results (default runs; with --wanted the book's results)",
+    )
     reproduce.add_argument("--jobs", type=int, help="units at a time (default: one a core)")
     reproduce.add_argument("--scheduler", help="address of a Dask scheduler, tcp://...")
     reproduce.set_defaults(run=_reproduce)
@@ -44,44 +59,89 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _reproduce(chosen):
+    from hfc.study import catalogue
+    from hfc.study.wanted import Wanted
+
     if chosen.list:
-        for name, experiment in experiments.EXPERIMENTS.items():
-            runs = len(experiment.scales[chosen.scale]["conditions"])
-            claims = ", ".join(experiment.claims) or "no claim"
-            passes = experiments.image_passes(name, chosen.scale) / 1e6
-            print(f"{name:20} {claims:20} {runs:3} trainings a seed, {passes:7.2f} million images")
+        _list(chosen.scale or "quick")
         return
-    if chosen.experiment is None:
+    if chosen.wanted:
+        runs, folder = _wanted(chosen)
+    elif chosen.experiment is None:
         raise ValueError("reproduce needs an experiment, or all; see: reproduce --list")
-    names = list(experiments.EXPERIMENTS) if chosen.experiment == "all" else [chosen.experiment]
+    else:
+        names = catalogue.experiments() if chosen.experiment == "all" else [chosen.experiment]
+        scale = chosen.scale or "quick"
+        runs = [Wanted(name, scale, chosen.data, chosen.seeds) for name in names]
+        folder = chosen.folder or "runs"
     failures = []
-    for k, name in enumerate(names):
-        if len(names) > 1:
-            print(f"{k + 1} of {len(names)}: {name}", flush=True)
+    for k, run in enumerate(runs):
+        if len(runs) > 1:
+            print(f"{k + 1} of {len(runs)}: {run.experiment}", flush=True)
         try:
-            result = experiments.run(
-                name,
-                chosen.scale,
-                chosen.data,
-                chosen.seeds,
-                folder=chosen.folder,
-                jobs=chosen.jobs,
-                scheduler=chosen.scheduler,
-            )
+            _run(run, folder, chosen)
         except (OSError, ValueError, RuntimeError) as error:  # the others shall not be lost
             failures.append(str(error))
-            continue
-        file = f"{chosen.folder}/{name}/{result.scale}-{result.dataset}.json"
-        print(f"{name}: seeds {result.seeds}, stored with intervals in {file}")
-        means = result.summary.xs("mean", axis=1, level=1).round(3)
-        if "epoch" in result.keys:
-            means = means.xs(means.index.unique("epoch").max(), level="epoch")
-        print(means.to_string(max_rows=40))
     if failures:
         raise RuntimeError("\n".join(failures))
 
 
+def _wanted(chosen):
+    """The wanted runs of the chosen scale, and where their results go."""
+    from hfc.machine import default_device
+    from hfc.study.results import RESULTS
+    from hfc.study.wanted import wanted
+
+    if chosen.experiment is not None:
+        raise ValueError(f"--wanted takes no experiment, got {chosen.experiment!r}")
+    scale = chosen.scale or ("paper" if default_device().type == "cuda" else "cpu")
+    runs = [run for run in wanted() if run.scale == scale]
+    if not runs:
+        raise ValueError(f"nothing is wanted at scale {scale}")
+    return runs, chosen.folder or RESULTS
+
+
+def _run(run, folder, chosen):
+    from hfc.study.results import path
+    from hfc.study.run import run as run_experiment
+
+    result = run_experiment(
+        run.experiment,
+        run.scale,
+        run.data,
+        run.seeds,
+        folder=folder,
+        jobs=chosen.jobs,
+        scheduler=chosen.scheduler,
+    )
+    stored = path(folder, run.experiment, run.scale, run.data)
+    print(f"{run.experiment}: seeds {result.seeds}, stored in {stored}")
+    print(_means(result).to_string(max_rows=40))
+
+
+def _means(result):
+    """Means over seeds of everything that is a number, after the last epoch."""
+    numbers = result.table.set_index([*result.keys, "seed"]).select_dtypes("number")
+    means = numbers.groupby(level=list(result.keys), sort=False).mean().round(3)
+    if "epoch" in result.keys:
+        means = means.xs(means.index.unique("epoch").max(), level="epoch")
+    return means
+
+
+def _list(scale):
+    from hfc.study import catalogue
+    from hfc.study.run import image_passes
+
+    for name, experiment in catalogue.experiments().items():
+        runs = len(experiment.scales[scale].conditions)
+        claims = ", ".join(experiment.claims) or "no claim"
+        passes = image_passes(name, scale) / 1e6
+        print(f"{name:20} {claims:20} {runs:3} trainings a seed, {passes:7.2f} million images")
+
+
 def _data(chosen):
+    from hfc import data
+
     if chosen.download:
         root = data.download(chosen.download, chosen.root)
         print(f"{chosen.download} is ready in {root}")
