@@ -18,8 +18,8 @@ from pathlib import Path
 import pandas as pd
 
 from hfc.files import write_whole
+from hfc.study.code import digest
 from hfc.study.measured import Measured, Measurements
-from hfc.study.provenance import digest
 
 __all__ = ["RESULTS", "Result", "Unit", "load", "path", "save"]
 

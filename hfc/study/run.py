@@ -20,7 +20,8 @@ from hfc import data
 from hfc.files import write_whole
 from hfc.machine import default_device, progress_bar, threads
 from hfc.study import catalogue
-from hfc.study.provenance import code_hash, digest, provenance, versions
+from hfc.study.code import code_hash, digest
+from hfc.study.provenance import provenance, versions
 from hfc.study.results import Result, Unit, load, merged, path, save
 from hfc.study.settings import Settings, as_json
 from hfc.study.unit import compute, seeded

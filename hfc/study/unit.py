@@ -1,7 +1,7 @@
 """One unit: load the data, train the network of one seed and condition, measure it.
 
 What stands here and in the rooms below decides the numbers, so it is part of every unit's
-identity (:func:`hfc.study.provenance.code_hash`).
+identity (:func:`hfc.study.code.code_hash`).
 """
 
 import dataclasses
