@@ -288,7 +288,5 @@ def _table(file, content):
         raise ValueError("its records are missing or do not match their checksum")
     if place == _next(file):
         os.replace(place, file.with_suffix(".csv"))
-    types = content["types"]
-    return pd.read_csv(
-        io.BytesIO(lines), dtype=types, float_precision="round_trip", keep_default_na=False
-    )
+    table = pd.read_csv(io.BytesIO(lines), dtype=str, keep_default_na=False)
+    return table.astype(content["types"])  # from text, so that no digit is lost
