@@ -8,7 +8,7 @@ A chapter asks for what it shows:
 >>> verdict("C08")
 partly reproduced
 
-An experiment is at home in its chapter's room (:mod:`hfc.study.low_and_high`, ...): settings in
+An experiment is at home in its chapter's room (``hfc.study.low_and_high``, ...): settings in
 ``experiments``, what is measured in ``measure``, the rule in ``rules``, tables and figures in
 ``show``.
 """
