@@ -23,6 +23,7 @@ from hfc import synthetic
 from hfc.compat import import_torchvision
 
 __all__ = [
+    "CHECKSUMS",
     "NAMES",
     "DatasetError",
     "ImageSet",
@@ -38,6 +39,15 @@ __all__ = [
 
 _TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST"}
 NAMES = ("synthetic", *_TORCHVISION)
+CHECKSUMS = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    "cifar10h-counts.npy": "e3a314fdecb1f8aeb680f50fde8682d83065d5191d8fc76f0bdc86333bd7fefe",
+}
+"""Of the files that torchvision does not check: md5 of MNIST's, and sha256 of the counts of
+CIFAR-10H as int64, little endian, however the file stores them."""
 
 
 class DatasetError(RuntimeError):
@@ -310,10 +320,11 @@ def _check_files(name, root):
                 f"elsewhere); {cure}"
             )
         content = path.read_bytes()
-        if md5 is None or hashlib.md5(content).hexdigest() == md5:
+        if hashlib.md5(content).hexdigest() == md5:
             continue
         # A pickle ends with a full stop.
-        what = "has a wrong checksum" if content.endswith(b".") else "is truncated"
+        whole = content.endswith(b".") or hasattr(dataset, "resources")
+        what = "has a wrong checksum" if whole else "is truncated"
         raise DatasetError(
             f"{name} is damaged: {path} {what} ({len(content):,} bytes, md5 should be {md5}); "
             f"remove it and {cure}"
@@ -333,11 +344,12 @@ def _folder(dataset):
 
 
 def _files(dataset):
-    """Names and md5 (None if torchvision knows none) of a torchvision dataset's files."""
+    """Names and md5 of a torchvision dataset's files."""
     if hasattr(dataset, "train_list"):
         meta = (dataset.meta["filename"], dataset.meta["md5"])
         return [*dataset.train_list, *dataset.test_list, meta]
-    return [(Path(archive).stem, None) for archive, _ in dataset.resources]
+    names = [Path(archive).stem for archive, _ in dataset.resources]
+    return [(name, CHECKSUMS[name]) for name in names]
 
 
 # Made data --------------------------------------------------------------------------------
@@ -495,6 +507,8 @@ def human_votes(root: str | os.PathLike | None = None) -> Tensor:
         ):
             raise ValueError("counts must be whole numbers below 1000, some in each row")
         votes = torch.from_numpy(found.astype(np.int64))
+        if hashlib.sha256(found.astype("<i8").tobytes()).hexdigest() != CHECKSUMS[path.name]:
+            raise ValueError("its counts are not those of CIFAR-10H")
     except Exception as error:  # whatever a damaged file makes numpy raise
         raise DatasetError(f"cifar10h is damaged: {path}: {error}; get it again") from error
     return votes

@@ -504,12 +504,14 @@ def test_shuffling_refuses(fraction, text):
 
 
 @pytest.fixture
-def votes(tmp_path):
-    """Votes in the official layout, and the file that holds them."""
+def votes(tmp_path, monkeypatch):
+    """Votes in the official layout, taken for the official ones, and the file that holds them."""
     rng = np.random.default_rng(0)
     counts = rng.multinomial(51, rng.dirichlet(np.full(10, 0.1), size=10_000))
     path = tmp_path / "cifar10h-counts.npy"
     np.save(path, counts)
+    checksum = hashlib.sha256(counts.astype("<i8").tobytes()).hexdigest()
+    monkeypatch.setitem(data.CHECKSUMS, path.name, checksum)
     return counts, path
 
 
@@ -563,6 +565,7 @@ def test_truncated_votes(size, votes):
         lambda counts: np.where(np.arange(10_000)[:, None] == 7, 0, counts),
         lambda counts: np.where(counts == 0, -1, counts),
         lambda counts: 0.9 * counts / counts.sum(axis=1, keepdims=True),  # shares, not counts
+        lambda counts: counts + (np.arange(10) == 3),
         lambda counts: np.full(counts.shape, "many"),
         lambda counts: np.full(counts.shape, None),
     ],
@@ -575,6 +578,7 @@ def test_truncated_votes(size, votes):
         "nobody",
         "less",
         "shares",
+        "other votes",
         "text",
         "objects",
     ],
@@ -775,7 +779,8 @@ def idx(array):
 
 
 @pytest.fixture
-def small_mnist(tmp_path):
+def small_mnist(tmp_path, monkeypatch):
+    """Small files in MNIST's layout, taken for the official ones."""
     rng = np.random.default_rng(0)
     folder, rows = tmp_path / "MNIST" / "raw", {}
     folder.mkdir(parents=True)
@@ -784,6 +789,8 @@ def small_mnist(tmp_path):
         pixels, labels = (part.astype(np.uint8) for part in rows[split])
         (folder / f"{prefix}-images-idx3-ubyte").write_bytes(idx(pixels))
         (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(labels))
+    for path in folder.iterdir():
+        monkeypatch.setitem(data.CHECKSUMS, path.name, hashlib.md5(path.read_bytes()).hexdigest())
     return tmp_path, folder, rows
 
 
@@ -821,7 +828,7 @@ def test_mnist_damaged(file, content, small_mnist):
     root, folder, _ = small_mnist
     path = folder / f"train-{file}-ubyte"
     path.write_bytes(content(path.read_bytes()))
-    with pytest.raises(DatasetError, match=r"mnist in .* is damaged \(.+\); remove") as caught:
+    with pytest.raises(DatasetError, match=r"mnist is damaged: .* has a wrong checksum") as caught:
         load("mnist", root=root)
     assert "\n" not in str(caught.value)
     assert "python -m hfc data --download mnist" in str(caught.value)
