@@ -8,8 +8,8 @@
 >>> measured = Measurements.of(rows, ["radius"])
 >>> measured.at(radius=4).high_mean
 55 ± 13
->>> (measured.at(radius=4).high_mean - measured.at(radius=4).low).mean
-0.23
+>>> (measured.at(radius=4).high_mean - measured.at(radius=4).low).percent
+23 %
 >>> measured.high_mean.curve()[1]
 [55.0, 23.0]
 """
@@ -278,7 +278,8 @@ class Measurements:
             rows = rows.assign(flags=rows["flags"].map(_flags))
         dataset = rows.assign(_there=True).set_index(index).to_xarray()
         dataset["_there"] = dataset["_there"].fillna(False).astype(bool)
-        dataset = dataset.sel({key: pd.unique(rows[key]) for key in keys})  # as they came
+        texts = [key for key in keys if rows[key].dtype.kind not in "if"]
+        dataset = dataset.sel({key: pd.unique(rows[key]) for key in texts})  # as they came
         if "original" in dataset:
             match = dataset["original"]
             if "statistics" in keys:
@@ -302,7 +303,7 @@ class Measurements:
         return sorted(self._dataset["seed"].values.tolist())
 
     def labels(self, key: str) -> list:
-        """Values of an open key for which something was measured."""
+        """Values of an open key for which something was measured; numbers ascend."""
         if key not in self.keys:
             raise ValueError(f"key must be one of {', '.join(self.keys)}, got {key!r}")
         others = [name for name in self._dataset["_there"].dims if name != key]
@@ -388,8 +389,9 @@ class Measurements:
         there, match = self._dataset["_there"], self._matched()
         reached = (match >= level - ROUNDING) & there
         after = reached.argmax("epoch")
-        before = np.maximum(after - 1, 0)
-        found = reached.any("epoch") & (after > 0) & there.isel(epoch=before)
+        place = xr.DataArray(np.arange(there.sizes["epoch"]), dims="epoch")
+        before = place.where(there & (place < after), -1).max("epoch")
+        found = reached.any("epoch") & (before >= 0)
         first, second = match.isel(epoch=before), match.isel(epoch=after)
         share = ((level - first) / (second - first)).where(found)
         numbers = {}
