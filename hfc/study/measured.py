@@ -10,8 +10,8 @@
 55 ± 13
 >>> (measured.at(radius=4).high_mean - measured.at(radius=4).low).percent
 23 %
->>> measured.high_mean.curve()[1]
-[55.0, 23.0]
+>>> [round(mean) for mean in measured.high_mean.curve()[1]]
+[55, 23]
 """
 
 import dataclasses
