@@ -6,7 +6,7 @@ A chapter asks for what it shows:
 >>> ours.at(heuristic="BatchNorm", images="test", radius=8).last.original
 74 ± 2
 >>> verdict("C08")
-partly reproduced
+not reproduced
 
 An experiment is at home in its chapter's room (``hfc.study.low_and_high``, ...): settings in
 ``experiments``, what is measured in ``measure``, the rule in ``rules``, tables and figures in
