@@ -1,8 +1,10 @@
 """Work that is killed at bad moments and started again until it gets through.
 
-To be used in a process of its own that has not computed anything yet: each attempt is a fork.
+To be used in a process of its own that has not computed anything yet: each attempt is a fork,
+which leads a process group, so that the workers it has started die with it.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -18,20 +20,24 @@ def load_all_of_torch():
     torch.optim.SGD([torch.zeros(1)], lr=1)
 
 
-def until_done(work, *, seed=0):
+def until_done(work, *, seed=0, after=lambda: None, longest=0.05, growth=1.5):
     """Call ``work`` in processes killed at random moments and at the end of a write.
 
-    Returns the number of attempts that were killed. The first attempts die in the middle of
-    their first, second and third write: a new file is complete, but not yet in its place.
+    Returns the number of attempts that were killed; after each attempt ``after`` is called. The
+    first attempts die in the middle of their first, second and third write: a new file is
+    complete, but not yet in its place. The next live for up to ``longest`` seconds, each time for
+    ``growth`` times longer.
     """
     rng, kills = random.Random(seed), 0
     for writes in (1, 2, 3):
         kills += not _attempt(work, writes=writes)
+        after()
     # The clock starts anew, so that slow machines are not killed over and over.
-    longest = 0.05
     while not _attempt(work, seconds=rng.uniform(0, longest)):
+        after()
         kills += 1
-        longest *= 1.5
+        longest *= growth
+    after()
     return kills
 
 
@@ -45,6 +51,7 @@ def _attempt(work, *, seconds=None, writes=None):
     if child == 0:
         status = 1
         try:
+            os.setpgid(0, 0)
             if writes is not None:
                 _die_at(writes)
             work()
@@ -59,13 +66,19 @@ def _attempt(work, *, seconds=None, writes=None):
         if done:
             break
         if time.monotonic() > end:
-            os.kill(child, signal.SIGKILL)
+            _kill(child)
             end = None
         time.sleep(0.001)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         return False
     assert status == 0, f"an attempt ended with status {status}"
     return True
+
+
+def _kill(child):
+    with contextlib.suppress(ProcessLookupError):  # it has not come to lead a group yet
+        os.killpg(child, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
 
 
 def _die_at(writes):
@@ -75,7 +88,7 @@ def _die_at(writes):
         nonlocal seen
         seen += 1
         if seen == writes:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.killpg(0, signal.SIGKILL)
         replace(*arguments)
 
     os.replace = dying

@@ -158,7 +158,7 @@ def save(result: Result, folder: str | os.PathLike, *, records: bool = True) -> 
     Raises
     ------
     ValueError
-        If a number is NaN or infinite.
+        If a number is NaN or infinite, or a column holds other than numbers or texts.
     """
     file = path(folder, result.experiment, result.scale, result.dataset)
     origins = []
@@ -268,14 +268,18 @@ def _next(file):
 
 def _types(table):
     """How to read each column: numbers as they were, everything else as text."""
-    kinds = {"i": "int", "f": "float", "b": "bool"}
+    kinds = {"i": "int", "f": "float"}
     return {name: kinds.get(column.dtype.kind, "str") for name, column in table.items()}
 
 
 def _to_csv(table):
     for name, kind in _types(table).items():
-        if kind == "float" and not table[name].map(lambda x: abs(x) < float("inf")).all():
+        column = table[name]
+        if kind == "float" and not column.map(lambda x: abs(x) < float("inf")).all():
             raise ValueError(f"records must hold finite numbers, got NaN or infinity in {name!r}")
+        if kind == "str" and not column.map(lambda x: isinstance(x, str)).all():
+            wanted = "numbers or texts, each column one of them"
+            raise ValueError(f"records must hold {wanted}, got others in {name!r}")
     return table.to_csv(index=False).encode()
 
 
