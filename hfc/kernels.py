@@ -27,7 +27,6 @@ from hfc.frequency import radial_mask
 __all__ = [
     "first_kernels",
     "high_frequency_share",
-    "recalibrate",
     "replace",
     "roughness",
     "smooth",
@@ -198,7 +197,7 @@ def replace(model: nn.Module, weight: Tensor) -> nn.Module:
     Returns
     -------
     nn.Module
-        BatchNorm still knows the old kernels' statistics, see :func:`recalibrate`.
+        BatchNorm still knows the old kernels' statistics, see :func:`hfc.batchnorm.recalibrate`.
 
     Raises
     ------
@@ -215,54 +214,6 @@ def replace(model: nn.Module, weight: Tensor) -> nn.Module:
     changed = copy.deepcopy(model)
     first_kernels(changed).copy_(weight)
     return changed
-
-
-@torch.no_grad()
-def recalibrate(model: nn.Module, images: Tensor, *, batch_size: int = 500) -> None:
-    """Gather BatchNorm's running statistics anew, in place; no weight changes.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Without BatchNorm it stays as it is. If anything fails, too.
-    images : Tensor
-        ``(N, C, H, W)``, float, on the model's device: the kind of images to cope with.
-    batch_size : int
-        Most images in a batch, at least 1; batches differ by one image at most.
-
-    Raises
-    ------
-    ValueError
-        If there are no images, or ``batch_size`` is below 1.
-
-    Notes
-    -----
-    Li et al. 2017. The statistics are plain means over the batches, each of which passes the
-    layers normalised by its own, as in training. Everything else is in evaluation mode, so that
-    nothing is dropped.
-    """
-    if len(images) == 0:
-        raise ValueError("images must hold at least one image, got none")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    if not _batch_norms(model):
-        return
-    working = copy.deepcopy(model).eval()
-    for layer in _batch_norms(working):
-        layer.reset_running_stats()
-        layer.momentum = None  # plain means
-        layer.train()
-    for batch in images.tensor_split(math.ceil(len(images) / batch_size)):
-        working(batch)
-    for layer, new in zip(_batch_norms(model), _batch_norms(working), strict=True):
-        for old_values, new_values in zip(layer.buffers(), new.buffers(), strict=True):
-            old_values.copy_(new_values)
-
-
-def _batch_norms(model):
-    """BatchNorm layers that have running statistics."""
-    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    return [layer for layer in layers if layer.running_mean is not None]
 
 
 def _in_units_of_the_largest(weight):

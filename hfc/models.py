@@ -6,12 +6,13 @@
 torch.Size([2, 10])
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hfc.frequency import component
-
-__all__ = ["NAMES", "OnComponent", "build"]
+__all__ = ["NAMES", "build", "check_labels", "check_pixels", "evaluation_mode", "frozen"]
 
 
 def build(
@@ -91,28 +92,57 @@ def build(
     return nn.Sequential(first, *features, *head)
 
 
-class OnComponent(nn.Module):
-    """A network that sees only one component of each image.
+@contextmanager
+def evaluation_mode(*models: nn.Module) -> Iterator[None]:
+    """Put models into evaluation mode; afterwards every layer is in the mode it came in."""
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    try:
+        for model in models:
+            model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
-    Parameters
-    ----------
-    model : nn.Module
-    name, radius, mean
-        As in :func:`hfc.frequency.component`.
+
+@contextmanager
+def frozen(*models: nn.Module) -> Iterator[None]:
+    """Spare the gradients of weights, while those of images are wanted."""
+    weights = [p for model in models for p in model.parameters() if p.requires_grad]
+    try:
+        for weight in weights:
+            weight.requires_grad_(False)
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
+
+
+def check_pixels(images: Tensor) -> None:
+    """Refuse images with pixels outside [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If there is one, or it is NaN.
     """
+    low, high = images.aminmax()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"images must hold pixels in [0, 1], got [{low:.3g}, {high:.3g}]")
 
-    def __init__(self, model: nn.Module, name: str, radius: float, mean: Tensor | None = None):
-        super().__init__()
-        self.model, self.name, self.radius = model, name, radius
-        self.register_buffer("mean", mean)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits for the component of ``x``."""
-        return self.model(component(x, self.name, self.radius, mean=self.mean))
+def check_labels(labels: Tensor, num_classes: int) -> None:
+    """Refuse labels, ``(N,)`` int64, that name none of a model's classes.
 
-    def extra_repr(self) -> str:
-        """Which component."""
-        return f"{self.name!r}, radius={self.radius}"
+    Raises
+    ------
+    ValueError
+        If a label is negative (-100 would silence PyTorch's loss) or too large.
+    """
+    low, high = labels.aminmax()
+    if low < 0 or high >= num_classes:
+        wanted, got = f"from 0 to {num_classes - 1}", f"from {low} to {high}"
+        raise ValueError(f"labels must name classes of model, {wanted}, got values {got}")
 
 
 class _Normalise(nn.Module):

@@ -1,6 +1,5 @@
 """``hfc.kernels``: measures of smoothness, smoothing as published, and what must go with it."""
 
-import copy
 import math
 import re
 
@@ -12,17 +11,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hfc import models
-from hfc.evaluation import predict
+from hfc.evaluation import logits
 from hfc.frequency import fourier_basis, low_pass
 from hfc.kernels import (
     first_kernels,
     high_frequency_share,
-    recalibrate,
     replace,
     roughness,
     smooth,
 )
-from hfc.models import OnComponent
+from hfc.wrappers import OnComponent
 from tests.oracles import kernels as oracle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -444,162 +442,11 @@ def test_replace():
         assert its.is_leaf
         assert mine.data_ptr() != its.data_ptr()
     same = replace(model, kernels)
-    assert predict(same, images).equal(predict(model, images))
-    assert not torch.allclose(predict(changed, images), predict(model, images))
+    assert logits(same, images).equal(logits(model, images))
+    assert not torch.allclose(logits(changed, images), logits(model, images))
     with torch.no_grad():
         weight.zero_()
     assert first_kernels(changed).abs().sum() > 0
-
-
-# BatchNorm after a change of kernels ------------------------------------------------------
-
-
-class Flexible(nn.Module):
-    """Two layers with BatchNorm, and dropout of both kinds between them."""
-
-    def __init__(self):
-        super().__init__()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.first, self.second = nn.Conv2d(2, 3, 3), nn.Conv2d(3, 4, 1)
-        self.first_norm, self.second_norm = nn.BatchNorm2d(3), nn.BatchNorm2d(4, momentum=0.3)
-        self.dropout = nn.Dropout(0.9)
-        for layer in (self.first_norm, self.second_norm):
-            nn.init.uniform_(layer.weight, 0.5, 2, generator=torch.Generator().manual_seed(1))
-            nn.init.normal_(layer.bias, generator=torch.Generator().manual_seed(2))
-            nn.init.constant_(layer.running_mean, 7)
-
-    def forward(self, x):
-        x = self.dropout(self.first_norm(self.first(x)).relu())
-        x = nn.functional.dropout(x, 0.9, self.training)
-        return self.second_norm(self.second(x)).mean(dim=(2, 3))
-
-
-def by_hand(model, batches):
-    """Means and variances that each layer sees, and the plain means of these over batches."""
-    seen = []
-    parts = {name: value.detach().double() for name, value in model.named_parameters()}
-    for batch in batches:
-        x = nn.functional.conv2d(batch.double(), parts["first.weight"], parts["first.bias"])
-        norms = [
-            (parts[f"{name}_norm.weight"], parts[f"{name}_norm.bias"])
-            for name in ("first", "second")
-        ]
-        x, *first = oracle.batch_norm(x, *norms[0], 1e-5)
-        x = torch.from_numpy(np.maximum(x, 0))
-        x = nn.functional.conv2d(x, parts["second.weight"], parts["second.bias"])
-        _, *second = oracle.batch_norm(x, *norms[1], 1e-5)
-        seen.append([*first, *second])
-    return [np.mean(values, axis=0) for values in zip(*seen, strict=True)]
-
-
-@pytest.mark.parametrize(
-    ("n", "batch_size", "sizes"),
-    [(7, 3, [3, 2, 2]), (6, 3, [3, 3]), (5, 500, [5]), (3, 1, [1] * 3)],
-)
-@pytest.mark.parametrize("training", [True, False])
-def test_recalibrate_by_hand(n, batch_size, sizes, training):
-    model, images = Flexible().train(training), torch.rand(n, 2, 5, 6)
-    model.second_norm.train(not training)
-    before, modes = state(model), [m.training for m in model.modules()]
-    seen = []
-    model.first_norm.register_forward_pre_hook(lambda layer, given: seen.append(given[0]))
-    random = torch.get_rng_state()
-    assert recalibrate(model, images, batch_size=batch_size) is None
-    assert torch.get_rng_state().equal(random)
-
-    assert [len(x) for x in seen] == sizes
-    assert not any(x.requires_grad for x in seen)
-    layers = (model.first_norm, model.second_norm)
-    found = [x for layer in layers for x in (layer.running_mean, layer.running_var)]
-    for values, wanted in zip(found, by_hand(model, images.split(sizes)), strict=True):
-        np.testing.assert_allclose(values, wanted, rtol=1e-4, atol=1e-5)
-    for c in range(3):  # and, for the first layer, as its hook saw it
-        variances = [x[:, c].var().item() for x in seen]
-        assert model.first_norm.running_var[c].item() == pytest.approx(np.mean(variances), rel=1e-4)
-    assert [layer.num_batches_tracked.item() for layer in layers] == [len(sizes)] * 2
-
-    running = {f"{a}_norm.{b}" for a in ("first", "second") for b in
-               ("running_mean", "running_var", "num_batches_tracked")}  # fmt: skip
-    assert set(differing(before, state(model))) == running
-    assert [m.training for m in model.modules()] == modes
-    assert [layer.momentum for layer in layers] == [0.1, 0.3]
-    assert all(p.grad is None and p.requires_grad for p in model.parameters())
-
-
-def test_recalibrate_forgets_what_was_before():
-    images, results = torch.rand(40, 3, 16, 16), []
-    for other in (torch.rand(8, 3, 16, 16), 5 + torch.rand(8, 3, 16, 16)):
-        model = built()
-        model(other)
-        recalibrate(model, images, batch_size=10)
-        results.append(state(model))
-    assert differing(*results) == []
-
-
-def test_recalibrate_as_in_chapter_4():
-    """The loop that a reader would write: training mode, cumulative averages."""
-    model, images = built(), torch.rand(60, 3, 16, 16)
-    model(torch.rand(8, 3, 16, 16))
-    wanted = copy.deepcopy(model).train()
-    for layer in wanted.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.reset_running_stats()
-            layer.momentum = None
-    with torch.no_grad():
-        for batch in images.split(20):
-            wanted(batch)
-    recalibrate(model, images, batch_size=20)
-    assert differing(state(wanted), state(model)) == []
-
-
-def test_recalibrated_networks_do_not_care_about_the_size_of_kernels():
-    """So a BatchNorm behind the first layer undoes the gain of published smoothing."""
-    model, images = built(), torch.rand(64, 3, 16, 16)
-    recalibrate(model, images)
-    logits, old = {}, predict(model, images)
-    for normalised in (False, True):
-        changed = replace(model, smooth(first_kernels(model), 1, normalised=normalised))
-        logits["stale", normalised] = predict(changed, images)
-        recalibrate(changed, images)
-        logits["new", normalised] = predict(changed, images)
-    torch.testing.assert_close(logits["new", True], logits["new", False], rtol=0.01, atol=0.01)
-    assert (logits["stale", True] - logits["stale", False]).abs().max() > 0.1
-    assert (logits["new", True] - old).abs().max() > 0.01
-
-
-class Broken(nn.Module):
-    """Passes one batch, and then no more."""
-
-    def __init__(self, norm):
-        super().__init__()
-        self.norm, self.fuse = norm, 1
-
-    def forward(self, x):
-        self.fuse -= 1
-        if self.fuse < 0:
-            raise RuntimeError("burnt")
-        return self.norm(x)
-
-
-def test_recalibrate_leaves_a_model_as_it_was_if_something_fails():
-    model = Broken(nn.BatchNorm2d(3))
-    before = state(model)
-    with pytest.raises(RuntimeError, match="burnt"):
-        recalibrate(model, torch.rand(4, 3, 2, 2), batch_size=2)
-    assert differing(before, state(model)) == []
-    assert model.training
-    assert model.norm.momentum == 0.1
-
-
-@pytest.mark.parametrize(
-    "norm", [nn.Identity(), nn.GroupNorm(1, 3), nn.BatchNorm2d(3, track_running_stats=False)]
-)
-def test_networks_without_statistics_are_left_alone(norm):
-    model = Broken(norm)
-    model.fuse = 0  # any pass would fail
-    recalibrate(model, torch.rand(4, 3, 2, 2))
-    assert model.training
 
 
 # Errors -----------------------------------------------------------------------------------
@@ -647,14 +494,6 @@ def test_refuses_what_is_not_kernels(function, weight, error, text):
         (
             lambda: replace(nn.Conv2d(3, 2, 3), THREE * math.inf),
             "weight must be finite, but holds NaN or infinity",
-        ),
-        (
-            lambda: recalibrate(built(), torch.rand(0, 3, 16, 16)),
-            "images must hold at least one image, got none",
-        ),
-        (
-            lambda: recalibrate(built(), torch.rand(4, 3, 16, 16), batch_size=0),
-            "batch_size must be at least 1, got 0",
         ),
     ],
 )

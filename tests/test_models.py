@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from hfc import models
-from hfc.frequency import COMPONENTS, component
-from hfc.models import OnComponent, build
+from hfc.models import build, check_labels, check_pixels, evaluation_mode, frozen
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -378,37 +377,50 @@ def test_build_refuses(changes, text):
         build(**{"name": "small", "num_classes": 10} | changes)
 
 
-# On one component -------------------------------------------------------------------------
+# How networks are asked -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
-def test_on_component(name, device):
-    mean = torch.tensor([0.2, 0.5, 0.8])[:, None, None]
-    inner = seeded("small", norm=None)
-    model = OnComponent(inner, name, 3, mean).to(device)
-    images = torch.rand(4, 3, 16, 16, device=device)
-    copies = component(images, name, 3, mean=mean.to(device))
-    torch.testing.assert_close(model(images), inner(copies))
-    assert not torch.allclose(model(images), inner(images))
-    assert [*model.parameters()] == [*inner.parameters()]
-    assert model.state_dict()["mean"].cpu().equal(mean)  # a checkpoint knows it
-    images.requires_grad_()
-    model(images).square().sum().backward()
-    assert images.grad.abs().sum() > 0
-    assert images.grad.isfinite().all()
+def two_minds():
+    """A network in training mode, but for one layer; one weight is frozen."""
+    model = seeded("small", dropout=0.5).train()
+    model[1].eval()
+    next(model.parameters()).requires_grad_(False)
+    return model
 
 
-def test_on_component_follows_the_mode_and_tells_what_it_is():
-    model = OnComponent(seeded("small", dropout=0.5), "low", 4)
-    assert model.eval().model.training is False
-    assert model.train().model.training is True
-    assert "'low', radius=4" in repr(model)
-    others = [OnComponent(nn.Identity(), "high", 4), OnComponent(nn.Identity(), "low", 8)]
-    assert len({repr(other) for other in (OnComponent(nn.Identity(), "low", 4), *others)}) == 3
+def state(*given):
+    modes = [module.training for model in given for module in model.modules()]
+    return modes, [p.requires_grad for model in given for p in model.parameters()]
 
 
-def test_on_component_refuses():
-    images = torch.rand(2, 3, 8, 8)
-    for name, text in (("middle", "name must be one of low, "), ("high + mean", "mean must be g")):
-        with pytest.raises(ValueError, match=text):
-            OnComponent(seeded("small"), name, 3)(images)
+@pytest.mark.parametrize("fails", [False, True])
+def test_evaluation_mode_and_frozen_weights(fails):
+    one, other = two_minds(), seeded("lenet").eval()
+    around = nn.Sequential(one, nn.Dropout())  # shares all its weights with the first
+    before = state(one, other, around)
+    try:
+        with evaluation_mode(one, other, around), frozen(one, other, around):
+            modes, wanted = state(one, other, around)
+            assert not any(modes)
+            assert not any(wanted)
+            if fails:
+                raise RuntimeError("broken")
+    except RuntimeError:
+        assert fails
+    assert state(one, other, around) == before
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, float("nan"), float("inf")])
+def test_pixels_out_of_range_are_refused(value):
+    images = torch.rand(2, 1, 3, 3)
+    check_pixels(images)
+    images[1, 0, 2, 2] = value
+    with pytest.raises(ValueError, match=r"images must hold pixels in \[0, 1\], got \["):
+        check_pixels(images)
+
+
+@pytest.mark.parametrize("label", [-100, -1, 3])
+def test_labels_that_are_no_classes_are_refused(label):
+    check_labels(torch.tensor([0, 2, 1]), 3)
+    with pytest.raises(ValueError, match="labels must name classes of model, from 0 to 2, got val"):
+        check_labels(torch.tensor([0, label, 1]), 3)

@@ -1,17 +1,5 @@
 """The controls of a radius sweep, counted image by image from the answers themselves."""
 
-import math
-
-import numpy as np
-
-
-def wilson(count, n, z=1.959963984540054):
-    """Wilson's interval by its closed formula; z cuts off 2.5 % of a normal curve."""
-    share = count / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return centre - half, centre + half
-
 
 def compare(labels, original, low, high):
     """The row of a sweep from the answers to the images and to their two copies."""
@@ -49,14 +37,3 @@ def shares(logits, images, copies, labels):
             right += scores.index(max(scores)) == label
         row[name] = right / len(labels)
     return row
-
-
-def normalised(batch, scale, shift, epsilon=1e-5):
-    """BatchNorm by the mean and the variance of the batch ``(N, C, H, W)`` itself."""
-    result = np.zeros(batch.shape)
-    for c in range(batch.shape[1]):
-        values = batch[:, c].astype(np.float64)
-        deviations = values - values.sum() / values.size
-        variance = (deviations**2).sum() / values.size
-        result[:, c] = scale[c] * deviations / math.sqrt(variance + epsilon) + shift[c]
-    return result
