@@ -1,9 +1,9 @@
-"""Adversarial attacks: foolbox, wrapped thinly, with sanity flags.
+"""Adversarial attacks: foolbox, wrapped thinly.
 
 Attacks change the pixels of images in [0, 1] by at most epsilon, in pixel units: 8/255, not 8.
 They run in float32, on the device of the images, against a model in evaluation mode. What they
-draw at random follows from a seed. Whatever the outcome, an attack only shows what *it* cannot
-break, so tables of robust accuracy carry flags for what makes such numbers suspicious.
+draw at random follows from a seed. How many images a model still gets right afterwards, and
+whether to believe it, is the matter of :mod:`hfc.robustness`.
 
 >>> from hfc import data, models
 >>> model = models.build("small", num_classes=10, width=8).eval()
@@ -11,9 +11,6 @@ break, so tables of robust accuracy carry flags for what makes such numbers susp
 >>> changed = perturb(model, test.images, test.labels, "fgsm", 8 / 255)
 >>> round(255 * (changed - test.images).abs().max().item())
 8
->>> table = robust_accuracy(model, test, "fgsm", [0, 8 / 255])
->>> list(table.columns)
-['accuracy', 'low', 'high', 'flags']
 """
 
 import copy
@@ -26,31 +23,20 @@ from functools import partial
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else foolbox needs a git to be installed
 
 import eagerpy as ep
-import pandas as pd
 import torch
-import torch.nn.functional as F
 from foolbox import PyTorchModel
 from foolbox import attacks as fa
-from foolbox.attacks.base import FixedEpsilonAttack, MinimizationAttack, Repeated
+from foolbox.attacks.base import Attack, FixedEpsilonAttack, MinimizationAttack, Repeated
 from foolbox.attacks.gradient_descent_base import BaseGradientDescent
 from foolbox.criteria import Misclassification
 from foolbox.distances import l2, linf
 from torch import Tensor, nn
 
 from hfc import frequency
-from hfc.data import ImageSet
-from hfc.evaluation import predict, wilson_interval
+from hfc.evaluation import logits
+from hfc.models import check_labels, check_pixels, evaluation_mode, frozen
 
-__all__ = [
-    "ATTACKS",
-    "FilteredInput",
-    "StraightThrough",
-    "joint_bound",
-    "low_pass_bound",
-    "make",
-    "perturb",
-    "robust_accuracy",
-]
+__all__ = ["ATTACKS", "make", "perturb"]
 
 # Attacks that foolbox lacks -----------------------------------------------------------------
 
@@ -107,9 +93,9 @@ class _Fourier(FixedEpsilonAttack):
             change = wave.to(x) * signs
             change *= epsilon / self.distance(torch.zeros_like(x), change)[:, None, None, None]
             for shown in ((x + change).clamp(0, 1), (x - change).clamp(0, 1)):
-                logits = model(shown)
-                wrong = logits.scatter(1, labels, -math.inf).amax(dim=1, keepdim=True)
-                lead = wrong - logits.gather(1, labels)  # (N, 1), above 0 where the model errs
+                found = model(shown)
+                wrong = found.scatter(1, labels, -math.inf).amax(dim=1, keepdim=True)
+                lead = wrong - found.gather(1, labels)  # (N, 1), above 0 where the model errs
                 best = torch.where((lead > highest)[:, :, None, None], shown, best)
                 highest = torch.maximum(lead, highest)
         return restore(ep.astensor(best))
@@ -169,10 +155,9 @@ _CLASSES = {
 }
 _STEPS = {"pgd": 20, "pgd-l2": 20, "deepfool": 50, "deepfool-l2": 50, "hopskipjump": 10}
 _CONFINED = {"pgd": _ConfinedPGD, "pgd-l2": _ConfinedL2PGD}
-# Attacks without gradients that flags compare with, by the p of the norm.
-_CONTROLS = {
-    math.inf: {"noise breaks": _CLASSES["noise"], "waves break": _Fourier},
-    2: {"noise breaks": partial(fa.L2PGD, steps=0), "waves break": _L2Fourier},
+_CONTROLS = {  # by the p of the norm
+    math.inf: {"noise": _CLASSES["noise"], "waves": _Fourier},
+    2: {"noise": partial(fa.L2PGD, steps=0), "waves": _L2Fourier},
 }
 ATTACKS = tuple(_CLASSES)
 
@@ -184,7 +169,7 @@ def make(
     component: str | None = None,
     radius: float | None = None,
     restarts: int = 1,
-) -> fa.Attack:
+) -> Attack:
     """Build an attack.
 
     Parameters
@@ -224,6 +209,8 @@ def make(
         raise ValueError(f"component and radius must be given together, got {got}")
     if component not in (None, "low", "high"):
         raise ValueError(f'component must be "low" or "high", got {component!r}')
+    if radius is not None:
+        frequency.radial_mask(1, 1, radius)  # refuses what is no radius
     for argument, value, known in (("component", component, _CONFINED), ("steps", steps, _STEPS)):
         if value is not None and name not in known:
             raise ValueError(f"{argument} must be left out for {name!r}, got {value!r}")
@@ -237,18 +224,15 @@ def make(
     if component is None:
         attack = _CLASSES[name](**settings)
     else:
-        attack = _CONFINED[name](component=component, radius=_radius(radius), **settings)
+        attack = _CONFINED[name](component=component, radius=float(radius), **settings)
     return attack.repeat(restarts) if restarts > 1 else attack
-
-
-# Attacks on images --------------------------------------------------------------------------
 
 
 def perturb(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    attack: str | fa.Attack,
+    attack: str | Attack,
     epsilon: float,
     *,
     batch_size: int = 250,
@@ -283,24 +267,53 @@ def perturb(
     Raises
     ------
     ValueError
-        If there are no images, pixels or epsilon are out of range, the attack is unknown, or
+        If there are no images, pixels or epsilon are out of range, labels name none of the
+        model's classes, the attack is unknown, the model's logits are not finite, or
         HopSkipJump meets a model that answers at random.
     """
-    attack = _named(attack)
-    _check_images(images, labels)
-    _check_sizes("epsilon", [epsilon], _largest(attack, images))
+    attack = named(attack)
+    if len(images) == 0:
+        raise ValueError("images must hold at least one image, got none")
+    check_pixels(images)
+    if labels.shape != images.shape[:1]:
+        wanted, got = len(images), tuple(labels.shape)
+        raise ValueError(f"labels must have shape ({wanted},), one per image, got {got}")
+    check_sizes("epsilon", [epsilon], largest_size(attack, images))
     pixels = images.detach().float()
-    with _quiet(model, device=images.device):
-        changed = _run(model, pixels, labels, attack, epsilon, batch_size, seed)
-    return _cut(pixels, changed, attack, epsilon).to(images.dtype)
+    with attacking(model, device=images.device):
+        check_labels(labels, logits(model, pixels[:1]).shape[1])
+        changed = run(model, pixels, labels, attack, epsilon, batch_size=batch_size, seed=seed)
+    return _cast(cut(pixels, changed, attack, epsilon), pixels, images.dtype)
 
 
-def _run(model, images, labels, attack, epsilon, batch_size, seed):
-    """Images as the attack leaves them; as near as it gets if it looks for the smallest epsilon."""
+def _cast(changed, images, dtype):
+    """Pixels in another dtype, each rounded towards the image where it would go beyond."""
+    result = changed.to(dtype)
+    if dtype not in (torch.bfloat16, torch.float16):
+        return result
+    too_far = (result.float() - images).abs() > (changed - images).abs()
+    step = torch.where(too_far, (images - result.float()).sign(), 0)  # to a neighbouring number
+    return (result.view(torch.int16) + step.to(torch.int16)).view(dtype)
+
+
+# The parts of which hfc.robustness is made --------------------------------------------------
+
+
+def run(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attack: Attack,
+    epsilon: float | None,
+    *,
+    batch_size: int,
+    seed: int,
+) -> Tensor:
+    """Images as the attack leaves them, to be cut; a minimal one does not ask for epsilon."""
     if epsilon == 0:
         return images
     torch.manual_seed(seed)
-    limit = None if _is_minimal(attack) else epsilon
+    limit = None if is_minimal(attack) else epsilon
     target = PyTorchModel(model, bounds=(0, 1), device=images.device)
     batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
     return torch.cat(
@@ -308,417 +321,78 @@ def _run(model, images, labels, attack, epsilon, batch_size, seed):
     )
 
 
-def _cut(images, changed, attack, epsilon):
-    return attack.distance.clip_perturbation(images, changed, epsilon).clamp(0, 1)
+def cut(images: Tensor, changed: Tensor, attack: Attack, epsilon: float) -> Tensor:
+    """Perturbed images, brought back into [0, 1] and the ball; as they were where they are NaN."""
+    inside = attack.distance.clip_perturbation(images, changed, epsilon).clamp(0, 1)
+    return torch.where(inside.isnan(), images, inside)
 
 
 @contextmanager
-def _quiet(*models: nn.Module, device: torch.device) -> Iterator[None]:
+def attacking(*models: nn.Module, device: torch.device) -> Iterator[None]:
     """Models in evaluation mode that gather no gradients; torch's random state is left alone."""
-    modes = [(m, m.training) for model in models for m in model.modules()]
-    weights = [p for model in models for p in model.parameters() if p.requires_grad]
-    devices = [device] if device.type == "cuda" else []
-    without_autocast = torch.autocast(device.type, enabled=False)
-    with torch.random.fork_rng(devices), torch.enable_grad(), without_autocast:
-        try:
-            for model in models:
-                model.eval()
-            for weight in weights:
-                weight.requires_grad_(False)
-            yield
-        finally:
-            for weight in weights:
-                weight.requires_grad_(True)
-            for module, mode in modes:
-                module.training = mode
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        evaluation_mode(*models),
+        frozen(*models),
+    ):
+        yield
 
 
-# Robust accuracy ----------------------------------------------------------------------------
+def named(attack: str | Attack) -> Attack:
+    """The attack of that name, or the attack itself."""
+    return attack if isinstance(attack, Attack) else make(attack)
 
 
-def robust_accuracy(
-    model: nn.Module,
-    data: ImageSet,
-    attack: str | fa.Attack,
-    epsilons: Sequence[float],
-    *,
-    protocol: str = "fixed",
-    source: nn.Module | None = None,
-    batch_size: int = 250,
-    seed: int = 0,
-    checked: int = 100,
-) -> pd.DataFrame:
-    """Share of images that a model gets right before and after an attack.
-
-    Parameters
-    ----------
-    model, attack, batch_size, seed
-        As in :func:`perturb`.
-    data : ImageSet
-    epsilons : sequence of float
-        In pixel units, as in :func:`perturb`; 0 gives the clean accuracy.
-    protocol : {"fixed", "minimum"}
-        ``"fixed"`` attacks with each epsilon and counts the outcome. ``"minimum"`` counts an
-        image as broken at epsilon if the attack succeeds at any size up to it, so it never gives
-        more than ``"fixed"``. An attack within a given epsilon then tries all of ``epsilons``
-        and eight sizes below the largest, each the one before over the square root of 2.
-        Attacks that look for the smallest perturbation know ``"minimum"`` only. The defaults of
-        foolbox before its version 3, behind table 2 of Wang et al. 2020, counted like this.
-    source : nn.Module, optional
-        The model whose gradients make the images; ``model`` is only asked what it sees in them.
-        The undefended model is the naive attack on a defence, another network a transfer
-        attack, :class:`StraightThrough` the adaptive attack. Default: ``model``.
-    checked : int
-        Images for those flags that need attacks of their own; 0 leaves these flags out.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by ``epsilon``: ``accuracy``, in [0, 1], with Wilson's 95 % interval ``low``,
-        ``high``, and ``table["flags"]`` (``table.flags`` is pandas' own): a str, empty, or what
-        makes the row suspicious, joined by "; ".
-
-    Raises
-    ------
-    ValueError
-        If an argument is unknown or out of range, or the attack has no such protocol or no use
-        for ``source``.
-
-    Notes
-    -----
-    After the checks of Athalye et al. 2018, Carlini et al. 2019 and Croce and Hein 2020. A flag
-    is a reason to look, not a proof. It is raised if
-
-    1. the model came in training mode (it is attacked in evaluation mode all the same);
-    2. two forward passes differ (by more than 1e-4 plus 0.1 %);
-    3. the attack left [0, 1], or
-    4. the ball (by more than 0.1 %; both is undone before images are counted);
-    5. the loss of ``source`` has no gradient (below 1e-12 at all pixels of an image);
-    6. accuracy rises with epsilon;
-    7. at the largest epsilon, noise or the worst of 64 waves breaks more images;
-    8. a quarter of the steps breaks more images for ``source``;
-    9. images stay right though epsilon lets every image become grey: 0.5, or half the diagonal.
-
-    A number of images counts if it is above two and above 2 %. Flags 5, 7 and 8 are for attacks
-    with gradients, 9 for these and for those that look for the smallest perturbation, 7 and 9
-    not for those confined to a component: they may fail for good reason.
-    """
-    attack, sizes = _named(attack), [float(epsilon) for epsilon in epsilons]
-    images, labels, minimal = data.images, data.labels, _is_minimal(attack)
-    _check_sizes("epsilons", sizes, _largest(attack, images))
-    _check_protocol(protocol, source, minimal)
-    general = []
-    if any(module.training for module in model.modules()):
-        general.append("the model came in training mode")
-    source = model if source is None else source
-    settings = {"batch_size": batch_size, "seed": seed}
-    extra, survivors, flags = set(), {}, {}
-    if minimal:
-        extra = {_largest(attack, images) / 2}
-    elif protocol == "minimum":
-        extra = {max(sizes) * 2 ** (-k / 2) for k in range(1, 9)}
-    with _quiet(model, source, device=images.device):
-        right = _is_right(model, images, labels)
-        unbroken = right.clone()
-        if minimal:
-            smallest = _run(source, images, labels, attack, None, **settings)
-        for size in sorted(extra.union(sizes)):
-            who = torch.ones_like(right) if size in sizes or minimal else unbroken.clone()
-            if not who.any():
-                continue
-            x, y = images[who], labels[who]
-            changed = smallest if minimal else _run(source, x, y, attack, size, **settings)
-            unharmed = _is_right(model, _cut(x, changed, attack, size), y)
-            unbroken[who] &= unharmed
-            if size in sizes:
-                survivors[size] = unbroken.clone() if protocol == "minimum" else right & unharmed
-                flags[size] = list(_breaches(x, changed, attack, size))
-        if minimal:
-            general += _shares({_GREY: int(unbroken.sum())}, len(images))
-        first = right.nonzero()[:checked, 0]
-        if len(first):
-            chosen, end = (images[first], labels[first]), max(sizes)
-            left = int(survivors[end][first].sum())
-            general += _doubts(model, source, *chosen, _core(attack), end, left, settings)
-    rows, lowest = {}, len(images)
-    for size, survived in survivors.items():
-        count = int(survived.sum())
-        if _is_notable(count - lowest, len(images)):
-            flags[size].append("accuracy rises with epsilon")
-        lowest = min(lowest, count)
-        low, high = wilson_interval(count, len(images))
-        rows[size] = {"accuracy": count / len(images), "low": low, "high": high}
-        rows[size]["flags"] = "; ".join(general + flags[size])
-    return pd.DataFrame([rows[size] for size in sizes], index=pd.Index(sizes, name="epsilon"))
-
-
-_GREY = "{} of images stay right though epsilon reaches grey"
-
-
-def _breaches(images, changed, attack, epsilon):
-    """Flags 3 and 4."""
-    if not (changed.min() >= -1e-6 and changed.max() <= 1 + 1e-6):
-        yield "the attack left [0, 1]"
-    if attack.distance(images, changed).max() > 1.001 * epsilon + 1e-6 and not _is_minimal(attack):
-        yield "the attack left the ball"
-
-
-def _doubts(model, source, images, labels, attack, epsilon, left, settings):
-    """Flags 2, 5, 7, 8 and 9, from images that the model gets right; ``left`` still after all."""
-
-    def after(attack, epsilon, *, by=source, on=source):
-        """How many images are right after an attack."""
-        changed = _run(by, images, labels, attack, epsilon, **settings)
-        return int(_is_right(on, _cut(images, changed, attack, epsilon), labels).sum())
-
-    passes = [predict(model, images) for _ in range(2)]
-    if not torch.allclose(*passes, rtol=1e-3, atol=1e-4, equal_nan=True):
-        yield "the model is random: two passes differ"
-    if isinstance(attack, (_Fourier, _HopSkipJump)) or getattr(attack, "steps", 1) == 0:
-        return  # it uses no gradients
-    counts = {"gradients vanish for {} of images": _vanished(source, images, labels)}
-    if isinstance(attack, BaseGradientDescent) and attack.steps >= 4:
-        quarter = copy.copy(attack)
-        quarter.steps //= 4
-        quarter.rel_stepsize *= attack.steps / quarter.steps
-        fewer = after(attack, epsilon) - after(quarter, epsilon)
-        counts["a quarter of the steps breaks {} more images"] = fewer
-    if not isinstance(attack, _Confined):
-        for name, control in _CONTROLS.get(attack.distance.p, {}).items():
-            fewer = left - after(control(), epsilon, by=model, on=model)
-            counts[f"{name} {{}} more images than gradients"] = fewer
-        if not _is_minimal(attack):
-            counts[_GREY] = after(attack, _largest(attack, images) / 2, on=model)
-    yield from _shares(counts, len(images))
-
-
-def _vanished(model, images, labels):
-    """Number of images without a gradient of the loss."""
-    pixels = images.clone().requires_grad_()
-    loss = F.cross_entropy(model(pixels), labels, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, pixels)
-    return int((~(gradient.abs().amax(dim=(1, 2, 3)) >= 1e-12)).sum())  # NaN counts too
-
-
-def _shares(counts, n):
-    """Texts with the shares that are notable."""
-    return [
-        text.format(f"{100 * count / n:.0f} %")
-        for text, count in counts.items()
-        if _is_notable(count, n)
-    ]
-
-
-def _is_notable(count, n):
-    return count > max(2, 0.02 * n)
-
-
-def _is_right(model, images, labels):
-    return predict(model, images).argmax(dim=1) == labels
-
-
-# A defence, and a way through it ------------------------------------------------------------
-
-
-class FilteredInput(nn.Module):
-    """A defence: the model sees only the low-frequency component of each image.
-
-    Parameters
-    ----------
-    model : nn.Module
-    radius : float
-        Radius of the circle in waves per image, at least 0.
-    rounded : bool
-        Whether pixels are rounded to multiples of 1/255, as in a file. Rounding has no gradient,
-        so attacks with gradients find nothing, though nothing is safer.
-
-    Raises
-    ------
-    ValueError
-        If the radius is negative or NaN.
-    """
-
-    def __init__(self, model: nn.Module, radius: float, *, rounded: bool = False):
-        super().__init__()
-        self.model, self.radius, self.rounded = model, _radius(radius), rounded
-        self.training = model.training
-
-    def prepare(self, x: Tensor) -> Tensor:
-        """What the model sees of images ``(N, C, H, W)`` in [0, 1]: the same shape and range."""
-        seen = frequency.low_pass(x, self.radius).clamp(0, 1)
-        return (255 * seen).round() / 255 if self.rounded else seen
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits ``(N, classes)`` for images ``(N, C, H, W)`` in [0, 1]."""
-        return self.model(self.prepare(x))
-
-    def extra_repr(self) -> str:
-        """How images are filtered."""
-        return f"radius={self.radius}, rounded={self.rounded}"
-
-
-class StraightThrough(nn.Module):
-    """The adaptive attack's view of a defence: forward the same, backward without the filter.
-
-    Parameters
-    ----------
-    defended : FilteredInput
-
-    Notes
-    -----
-    Backward pass differentiable approximation (BPDA), Athalye et al. 2018, section 4.1: filtered
-    images are close to the images, so the identity's gradient may stand for the filter's. If
-    only the rounding is in the way, ``FilteredInput`` without it is the better source.
-    """
-
-    def __init__(self, defended: FilteredInput):
-        super().__init__()
-        self.defended, self.training = defended, defended.training
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits ``(N, classes)`` for images ``(N, C, H, W)`` in [0, 1]."""
-        nothing = x - x.detach()  # but its gradient is that of x
-        return self.defended.model(self.defended.prepare(x).detach() + nothing)
-
-
-# What low-pass copies say about robustness --------------------------------------------------
-
-
-def low_pass_bound(
-    model: nn.Module, data: ImageSet, radii: Sequence[float], epsilons: Sequence[float]
-) -> pd.DataFrame:
-    """How robust a model can be at most, from what it says about low-pass copies.
-
-    Wherever a model is right about an image and wrong about its copy, the copy is an adversarial
-    example, and no attack was needed to find it.
-
-    Parameters
-    ----------
-    model : nn.Module
-    data : ImageSet
-    radii : sequence of float
-        Radii of the circle in waves per image.
-    epsilons : sequence of float
-        L-infinity sizes in pixel units, 0 to 1.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by ``radius`` and ``epsilon``: ``bound``, the most that robust accuracy can be,
-        which is clean accuracy less ``broken``, the share of images that are right, whose copy
-        is wrong, and no further than epsilon; ``differs``, the share whose copy gets another
-        answer; ``distance``, the median L-infinity distance of copies (these two are the same
-        for every epsilon).
-
-    Raises
-    ------
-    ValueError
-        If there are no radii or epsilons, or one is out of range.
-
-    Notes
-    -----
-    Wang et al. 2020, section 3, corollary 1. Copies are clipped to [0, 1].
-    """
-    right, copies = _copies(model, data, radii, epsilons)
-    rows = {}
-    for radius, differs, wrong, distance in copies:
-        for epsilon in epsilons:
-            broken = right & wrong & (distance <= epsilon)
-            rows[float(radius), float(epsilon)] = {
-                "bound": _share(right & ~broken),
-                "broken": _share(broken),
-                "differs": _share(differs),
-                "distance": distance.quantile(0.5).item(),
-            }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["radius", "epsilon"])
-
-
-def joint_bound(
-    model: nn.Module, data: ImageSet, radii: Sequence[float], epsilons: Sequence[float]
-) -> pd.Series:
-    """Upper bound on robust accuracy from the copies of all radii together.
-
-    Parameters, errors and source as in :func:`low_pass_bound`. An image is broken at epsilon if
-    any of its copies is wrong and no further. The result is indexed by ``epsilon``.
-    """
-    right, copies = _copies(model, data, radii, epsilons)
-    nearest = torch.full_like(right, math.inf, dtype=torch.float32)  # copy that is wrong
-    for _, _, wrong, distance in copies:
-        nearest = torch.where(wrong, torch.minimum(nearest, distance), nearest)
-    bounds = {float(epsilon): _share(right & (nearest > epsilon)) for epsilon in epsilons}
-    return pd.Series(bounds, name="bound").rename_axis("epsilon")
-
-
-def _copies(model, data, radii, epsilons):
-    """Which images are right and, radius by radius, how their copies fare and how far they are."""
-    if len(radii) == 0:
-        raise ValueError("radii must hold at least one radius, got none")
-    _check_sizes("epsilons", epsilons, 1)
-    answers = predict(model, data.images).argmax(dim=1)
-    copies = []
-    for radius in radii:
-        seen = FilteredInput(model, radius).prepare(data.images)
-        to_copies = predict(model, seen).argmax(dim=1)
-        distance = (seen - data.images).abs().amax(dim=(1, 2, 3))
-        copies.append((radius, to_copies != answers, to_copies != data.labels, distance))
-    return answers == data.labels, copies
-
-
-def _share(which):
-    return int(which.sum()) / len(which)
-
-
-# Checks -------------------------------------------------------------------------------------
-
-
-def _core(attack):
+def core(attack: Attack) -> Attack:
     """What repeats, if the attack is repeated."""
     return attack.attack if isinstance(attack, Repeated) else attack
 
 
-def _is_minimal(attack):
-    return isinstance(_core(attack), MinimizationAttack)
+def is_minimal(attack: Attack) -> bool:
+    """Whether it looks for the smallest perturbation, not for the best within epsilon."""
+    return isinstance(core(attack), MinimizationAttack)
 
 
-def _named(attack):
-    return attack if isinstance(attack, fa.Attack) else make(attack)
+def is_confined(attack: Attack) -> bool:
+    """Whether its perturbations lie in one frequency component."""
+    return isinstance(core(attack), _Confined)
 
 
-def _largest(attack, images):
+def reads_gradients(attack: Attack) -> bool:
+    """Whether gradients lead it."""
+    attack = core(attack)
+    return not isinstance(attack, _Fourier | _HopSkipJump) and getattr(attack, "steps", 1) > 0
+
+
+def quarter(attack: Attack) -> Attack | None:
+    """The same PGD with a quarter of the steps, each four times as long; None if it has no four."""
+    attack = core(attack)
+    if not isinstance(attack, BaseGradientDescent) or attack.steps < 4:
+        return None
+    shorter = copy.copy(attack)
+    shorter.steps //= 4
+    shorter.rel_stepsize *= attack.steps / shorter.steps
+    return shorter
+
+
+def controls(attack: Attack) -> dict[str, Attack]:
+    """Attacks in the same norm that read no gradients: ``noise`` and ``waves``."""
+    known = _CONTROLS.get(core(attack).distance.p, {})
+    return {name: control() for name, control in known.items()}
+
+
+def largest_size(attack: Attack, images: Tensor) -> float:
     """Size, in the attack's norm, of the largest perturbation that leaves pixels in [0, 1]."""
     return images[0].numel() ** (1 / attack.distance.p)
 
 
-def _check_sizes(name, sizes, largest):
+def check_sizes(name: str, sizes: Sequence[float], largest: float) -> None:
+    """Refuse epsilons that no perturbation can have."""
     if len(sizes) == 0:
         raise ValueError(f"{name} must hold at least one size, got none")
     for size in sizes:
         if not 0 <= size <= largest:
             wanted = "1 (8/255, not 8)" if largest == 1 else f"{largest:.4g}, an image's diagonal"
             raise ValueError(f"{name} must be in pixel units, 0 to {wanted}, got {size}")
-
-
-def _check_protocol(protocol, source, minimal):
-    if protocol not in ("fixed", "minimum"):
-        raise ValueError(f'protocol must be "fixed" or "minimum", got {protocol!r}')
-    such = "an attack that looks for the smallest perturbation"
-    if minimal and protocol == "fixed":
-        raise ValueError(f'protocol must be "minimum" for {such}, got "fixed"')
-    if minimal and source is not None:
-        raise ValueError(f"source must be left out for {such}, got {type(source).__name__}")
-
-
-def _radius(radius):
-    frequency.radial_mask(1, 1, radius)  # refuses what is no radius
-    return float(radius)
-
-
-def _check_images(images, labels):
-    if len(images) == 0:
-        raise ValueError("images must hold at least one image, got none")
-    low, high = images.aminmax()
-    if not (low >= 0 and high <= 1):
-        raise ValueError(f"images must hold pixels in [0, 1], got [{low:.3g}, {high:.3g}]")
-    if labels.shape != images.shape[:1]:
-        wanted, got = len(images), tuple(labels.shape)
-        raise ValueError(f"labels must have shape ({wanted},), one per image, got {got}")

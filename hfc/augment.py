@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hfc.models import check_labels, check_pixels, evaluation_mode, frozen
+
 __all__ = ["crop_flip", "mixup", "pgd"]
 
 
@@ -112,7 +114,8 @@ def pgd(
     Parameters
     ----------
     model : nn.Module
-        Attacked in evaluation mode; left in the mode it came in, without gradients.
+        Attacked in evaluation mode; every layer is left in the mode it came in, without
+        gradients.
     images : Tensor
         ``(N, C, H, W)`` in [0, 1].
     labels : Tensor
@@ -132,7 +135,8 @@ def pgd(
     Raises
     ------
     ValueError
-        If ``epsilon`` or ``steps`` is out of range.
+        If ``epsilon`` or ``steps`` is out of range, images are not in [0, 1], or labels name
+        none of the model's classes.
 
     Notes
     -----
@@ -142,23 +146,18 @@ def pgd(
         raise ValueError(f"epsilon must be in pixel units, above 0 and at most 1, got {epsilon}")
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
-    was_training = model.training
-    weights = [p for p in model.parameters() if p.requires_grad]
-    model.eval()
-    for weight in weights:
-        weight.requires_grad_(False)  # spares their gradients
-    try:
+    check_pixels(images)
+    with evaluation_mode(model), frozen(model):
         start = torch.rand(images.shape, generator=generator).to(images)
         changed = (images + epsilon * (2 * start - 1)).clamp(0, 1)
-        for _ in range(steps):
+        for step in range(steps):
             changed.requires_grad_()
-            loss = F.cross_entropy(model(changed).float(), labels)
+            logits = model(changed).float()
+            if step == 0:
+                check_labels(labels, logits.shape[1])
+            loss = F.cross_entropy(logits, labels)
             (gradient,) = torch.autograd.grad(loss, changed)
             changed = changed.detach() + 2.5 * epsilon / steps * gradient.sign()
             change = (changed - images).clamp(-epsilon, epsilon)
             changed = (images + change).clamp(0, 1)
         return changed
-    finally:
-        for weight in weights:
-            weight.requires_grad_(True)
-        model.train(was_training)

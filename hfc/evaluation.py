@@ -1,28 +1,29 @@
 """What a model does with frequencies."""
 
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 
 import pandas as pd
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
+from hfc.batchnorm import batch_statistics
 from hfc.data import ImageSet
 from hfc.frequency import component, split
+from hfc.models import check_labels, evaluation_mode
 
 __all__ = [
     "accuracy",
     "component_accuracy",
-    "predict",
+    "is_right",
+    "logits",
     "radius_sweep",
     "signature_use",
-    "wilson_interval",
 ]
 
 
 @torch.no_grad()
-def predict(
+def logits(
     model: nn.Module,
     images: Tensor,
     *,
@@ -35,7 +36,7 @@ def predict(
     Parameters
     ----------
     model : nn.Module
-        Left in the mode (training or evaluation) it came in.
+        Every layer is left in the mode (training or evaluation) it came in.
     images : Tensor
         ``(N, C, H, W)``, float; pixels as the model wants them ([0, 1] for natural images).
     batch_size : int
@@ -43,9 +44,8 @@ def predict(
         ``statistics="batch"``.
     statistics : {"running", "batch"}
         What BatchNorm normalises by: the averages it gathered in training, or mean and
-        variance of the very batch that is tested, as in the code of Wang et al. 2020. They are
-        then computed from ``batch_size`` images, and what the model says about an image
-        depends on its neighbours. Nothing is stored in the model.
+        variance of the very batch that is tested (:func:`hfc.batchnorm.batch_statistics`), as
+        in the code of Wang et al. 2020. They are then computed from ``batch_size`` images.
     beside : Tensor, optional
         ``(N, C, H, W)``: company for the images. Every forward pass then holds as many of these
         as of ``images``, ``batch_size`` in all. No influence unless ``statistics="batch"``.
@@ -53,12 +53,13 @@ def predict(
     Returns
     -------
     Tensor
-        ``(N, classes)``, float32, on the device of ``images``.
+        ``(N, classes)``, float32, finite, on the device of ``images``.
 
     Raises
     ------
     ValueError
-        If there are no images, ``statistics`` is unknown, or ``beside`` has another shape.
+        If there are no images, ``statistics`` is unknown, ``beside`` has another shape, or the
+        model returns anything but finite numbers ``(N, classes)``.
     """
     if len(images) == 0:
         raise ValueError("images must hold at least one image, got none")
@@ -71,34 +72,61 @@ def predict(
         if batch_size % 2:
             raise ValueError(f"batch_size must be even with beside, got {batch_size}")
         images = torch.stack((images, beside), dim=1).flatten(0, 1)  # one of each, in turn
-    was_training = model.training
-    model.eval()
-    try:
-        with _normalised_by_the_batch(model, statistics == "batch"):
-            parts = images.contiguous(memory_format=torch.channels_last).split(batch_size)
-            logits = torch.cat([model(part).float() for part in parts])
-    finally:
-        model.train(was_training)
-    return logits if beside is None else logits[::2]
+    normalised = batch_statistics(model) if statistics == "batch" else nullcontext()
+    with evaluation_mode(model), normalised:
+        parts = images.contiguous(memory_format=torch.channels_last).split(batch_size)
+        found = torch.cat([_one_row_each(model(part), len(part)).float() for part in parts])
+    broken = int((~found.isfinite()).any(dim=1).sum())
+    if broken:
+        got = f"NaN or infinity for {broken} of {len(found)} images"
+        raise ValueError(f"model must answer with finite logits, got {got}")
+    return found if beside is None else found[::2]
 
 
-@contextmanager
-def _normalised_by_the_batch(model, wanted):
-    """BatchNorm layers without running averages use the batch's own, also in evaluation mode."""
-    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    kept = [(layer, layer.running_mean, layer.running_var) for layer in layers if wanted]
-    try:
-        for layer, _, _ in kept:
-            layer.running_mean = layer.running_var = None
-        yield
-    finally:
-        for layer, mean, variance in kept:
-            layer.running_mean, layer.running_var = mean, variance
+def _one_row_each(found, n):
+    if not isinstance(found, Tensor):
+        got = type(found).__name__
+    elif found.ndim != 2 or len(found) != n:
+        got = f"shape {tuple(found.shape)}"
+    else:
+        return found
+    raise ValueError(f"model must return logits, a tensor of shape ({n}, classes), got {got}")
+
+
+def is_right(model: nn.Module, images: Tensor, labels: Tensor, **settings) -> Tensor:
+    """Which images a model gets right.
+
+    Parameters
+    ----------
+    model, images, **settings
+        As in :func:`logits`.
+    labels : Tensor
+        ``(N,)``, int64.
+
+    Returns
+    -------
+    Tensor
+        ``(N,)``, bool.
+
+    Raises
+    ------
+    ValueError
+        As :func:`logits`; also if a label names none of the model's classes.
+    """
+    found = logits(model, images, **settings)
+    check_labels(labels, found.shape[1])
+    return found.argmax(dim=1) == labels
 
 
 def accuracy(model: nn.Module, data: ImageSet) -> float:
-    """Share of the images that the model gets right, in [0, 1]."""
-    return (predict(model, data.images).argmax(dim=1) == data.labels).float().mean().item()
+    """Share of the images that the model gets right, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        As :func:`is_right`.
+    """
+    return is_right(model, data.images, data.labels).float().mean().item()
 
 
 def component_accuracy(
@@ -125,7 +153,7 @@ def component_accuracy(
     mean : Tensor, optional
         ``(C, 1, 1)``, the colour for ``"high + mean"``.
     statistics, batch_size
-        As in :func:`predict`.
+        As in :func:`logits`.
     mixed : bool
         Whether half of every batch of copies are originals: of the same images but for one,
         which comes from the batch before.
@@ -146,8 +174,8 @@ def component_accuracy(
     beside = data.images.roll(1, dims=0) if mixed else None
 
     def share(images, **others):
-        answers = predict(model, images, **settings, **others).argmax(dim=1)
-        return (answers == data.labels).float().mean().item()
+        right = is_right(model, images, data.labels, **settings, **others)
+        return right.float().mean().item()
 
     original = share(data.images)
     rows = {}
@@ -182,35 +210,7 @@ def signature_use(model: nn.Module, data: ImageSet) -> float:
     if data.signature is None or (data.signature == data.labels).all():
         raise ValueError("data must have a signature that names wrong classes too")
     lying = data.take(data.signature != data.labels)
-    return (predict(model, lying.images).argmax(dim=1) == lying.signature).float().mean().item()
-
-
-def wilson_interval(count: int, n: int, *, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval for a share of which ``count`` of ``n`` images were seen.
-
-    Parameters
-    ----------
-    count, n : int
-        ``0 <= count <= n``, ``n >= 1``.
-    level : float
-        Confidence level.
-
-    Returns
-    -------
-    low, high : float
-        In [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the counts are out of range.
-
-    Notes
-    -----
-    Wilson 1927. It covers the luck of which images were drawn, not that of training.
-    """
-    interval = binomtest(int(count), int(n)).proportion_ci(level, method="wilson")
-    return interval.low, interval.high
+    return (logits(model, lying.images).argmax(dim=1) == lying.signature).float().mean().item()
 
 
 def radius_sweep(
@@ -261,15 +261,15 @@ def radius_sweep(
     """
     if len(radii) == 0:
         raise ValueError("radii must hold at least one radius, got none")
-    original = predict(model, data.images).argmax(dim=1) == data.labels
+    original = is_right(model, data.images, data.labels)
     colours = {"raw": None} if mean is None else {"raw": None, "mean added": mean}
     rows = {}
     for radius in radii:
         low_copies, high_copies = split(data.images, radius)
-        low = predict(model, low_copies).argmax(dim=1) == data.labels
+        low = is_right(model, low_copies, data.labels)
         for copies, colour in colours.items():
             shown = high_copies if colour is None else high_copies + colour.to(high_copies.device)
-            answers = predict(model, shown).argmax(dim=1)
+            answers = logits(model, shown).argmax(dim=1)
             rows[copies, float(radius)] = _compare(data.labels, original, low, answers)
     index = [(copies, float(radius)) for copies in colours for radius in radii]
     table = pd.DataFrame.from_dict(rows, orient="index").loc[index]

@@ -19,22 +19,26 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm.auto import tqdm
 
 from hfc.augment import crop_flip, mixup, pgd
 from hfc.data import ImageSet
 from hfc.files import write_whole
 from hfc.kernels import first_kernels, roughness
+from hfc.machine import autocast, progress_bar
 
-__all__ = ["History", "Recipe", "autocast", "fit", "progress_bar"]
+__all__ = ["History", "Recipe", "fit"]
 
 Probe = Callable[[nn.Module, int], Mapping[str, object]]
+
+
+_WHOLE = {"epochs": 1, "batch_size": 1, "attack_steps": 1, "shift": 0, "seed": 0}  # at least
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,11 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "attack_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in _WHOLE.items():
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name} must be a whole number, at least {least}, got {value}")
+            object.__setattr__(self, name, int(value))
         if not (self.lr > 0 and math.isfinite(self.lr)):
             raise ValueError(f"lr must be a finite number above 0, got {self.lr}")
         if not self.weight_decay >= 0:
@@ -198,7 +204,7 @@ def fit(
     Notes
     -----
     The same seed, machine and thread count give the same weights, bit for bit. In bfloat16
-    where the hardware has it (:func:`autocast`).
+    where the hardware has it (:func:`hfc.machine.autocast`).
     """
     if len(data) < recipe.batch_size:
         raise ValueError(
@@ -235,38 +241,6 @@ def fit(
                 _save_checkpoint(resume, model, optimizer, identity, history.rows)
             bar.set_postfix(epoch=row["epoch"], train_accuracy=f"{row['train_accuracy']:.3f}")
     return history
-
-
-def progress_bar(total: int, *, initial: int = 0, desc: str, unit: str, show: bool = True):
-    """Progress bar for a terminal or a notebook, which goes away when it is done.
-
-    Parameters
-    ----------
-    total, initial : int
-        Steps in all, and steps done before.
-    desc, unit : str
-        What is counted.
-    show : bool
-        ``False``, or the environment variable ``TQDM_DISABLE``, hides the bar.
-
-    Returns
-    -------
-    tqdm.tqdm
-    """
-    # tqdm itself heeds the variable in terminals only.
-    hidden = not show or bool(os.environ.get("TQDM_DISABLE"))
-    return tqdm(total=total, initial=initial, desc=desc, unit=unit, leave=False, disable=hidden)
-
-
-def autocast(device) -> torch.autocast:
-    """Context for forward passes: bfloat16 where ``device`` computes in it, else float32."""
-    device = torch.device(device)
-    if device.type == "cuda":
-        enabled = torch.cuda.is_bf16_supported()
-    else:
-        # torch has no public question for this.
-        enabled = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
 def _epoch(model, data, recipe, optimizer, epoch, bar):

@@ -313,14 +313,16 @@ def test_attack_on_a_network_raises_its_loss():
 @pytest.mark.parametrize("mode", [True, False])
 def test_attack_leaves_the_model_as_it_was(mode):
     model, images = network().train(mode), noise(4, 3, 8, 8)
+    batchnorm = next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    batchnorm.train(not mode)  # a layer may be kept in a mode of its own
+    modes = [layer.training for layer in model.modules()]
     frozen = next(model.parameters())
     frozen.requires_grad_(False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     state = torch.get_rng_state()
     labels = torch.tensor([0, 1, 2, 0])
     attacked = pgd(model, images, labels, epsilon=0.1, steps=2, generator=seeded(0))
-    assert model.training is mode
-    assert all(layer.training is mode for layer in model.modules())
+    assert [layer.training for layer in model.modules()] == modes
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
     assert [p.requires_grad for p in model.parameters()].count(False) == 1
@@ -391,11 +393,26 @@ def test_attack_on_a_device(device):
         ({"epsilon": -0.1}, "at most 1, got -0.1"),
         ({"epsilon": float("nan")}, "at most 1, got nan"),
         ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"images": 255 * labelled(4, 3)[0]}, "images must hold pixels in [0, 1], got ["),
+        ({"images": labelled(4, 3)[0] - 0.5}, "images must hold pixels in [0, 1], got [-0."),
+        ({"images": torch.full((4, 2, 4, 4), torch.nan)}, "images must hold pixels in [0, 1], got"),
     ],
 )
 def test_attack_refuses(changes, text):
     model, (images, labels) = Linear(3, 32), labelled(4, 3)
-    values = {"epsilon": 0.1, "steps": 1, "generator": seeded(0)} | changes
+    values = {"epsilon": 0.1, "steps": 1, "generator": seeded(0)}
+    values |= {"images": images, "labels": labels} | changes
     with pytest.raises(ValueError, match=re.escape(text)):
-        pgd(model, images, labels, **values)
+        pgd(model, **values)
     assert not model.shown
+
+
+@pytest.mark.parametrize("label", [-100, -1, 3])
+def test_attack_refuses_labels_that_are_no_classes(label):
+    """PyTorch's loss skips -100, so that the attack would do nothing."""
+    model, (images, labels) = Linear(3, 32).train(), labelled(4, 3)
+    labels[1] = label
+    with pytest.raises(ValueError, match="labels must name classes of model, from 0 to 2, got val"):
+        pgd(model, images, labels, epsilon=0.1, steps=2, generator=seeded(0))
+    assert model.training
+    assert model.weight.requires_grad

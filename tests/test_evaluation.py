@@ -1,4 +1,4 @@
-"""``hfc.evaluation``: predictions, intervals, and a sweep whose cells are known beforehand."""
+"""``hfc.evaluation``: logits, accuracies, and a sweep whose cells are known beforehand."""
 
 import copy
 import math
@@ -16,10 +16,10 @@ from hfc.data import ImageSet
 from hfc.evaluation import (
     accuracy,
     component_accuracy,
-    predict,
+    is_right,
+    logits,
     radius_sweep,
     signature_use,
-    wilson_interval,
 )
 from hfc.frequency import COMPONENTS
 from tests.oracles import data as filters
@@ -42,51 +42,140 @@ def noise(n=23, size=16, channels=3, classes=3, seed=0):
     return ImageSet(images, labels, tuple("abcdefghij"[:classes]), "noise")
 
 
-# Predictions ------------------------------------------------------------------------------
+# Logits -----------------------------------------------------------------------------------
 
 
-def test_predict_is_the_model_in_evaluation_mode():
+def test_logits_are_those_of_the_model_in_evaluation_mode():
     model, images = seeded(dropout=0.5), noise().images
     model(images)  # moves the running statistics off their start
     with torch.no_grad():
         wanted = model.eval()(images)
     model.train()
-    logits = predict(model, images)
-    torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-5)
-    assert logits.dtype == torch.float32
-    assert not logits.requires_grad
+    found = logits(model, images)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert found.dtype == torch.float32
+    assert not found.requires_grad
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 22, 23, 24, 10_000])
 def test_batch_size_does_not_matter(batch_size):
     model, images = seeded(), noise().images
-    logits = predict(model, images, batch_size=batch_size)
-    torch.testing.assert_close(logits, predict(model, images), atol=1e-4, rtol=1e-4)
+    found = logits(model, images, batch_size=batch_size)
+    torch.testing.assert_close(found, logits(model, images), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("mode", [True, False])
-def test_predict_leaves_the_model_as_it_was(mode):
+@pytest.mark.parametrize("statistics", ["running", "batch"])
+def test_logits_leave_the_model_as_it_was(mode, statistics):
+    """Every layer by itself: one may be kept in a mode of its own."""
     model = seeded(dropout=0.5).train(mode)
+    batchnorm = next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    batchnorm.train(not mode)
+    modes = [module.training for module in model.modules()]
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    predict(model, noise().images)
-    assert model.training is mode
+    logits(model, noise().images, statistics=statistics)
+    assert [module.training for module in model.modules()] == modes
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
 
 
-def test_predict_leaves_the_mode_after_an_error():
+def test_logits_leave_the_mode_after_an_error():
     class Broken(nn.Module):
         def forward(self, x):
             raise RuntimeError("broken")
 
     model = Broken().train()
     with pytest.raises(RuntimeError, match="broken"):
-        predict(model, noise().images)
+        logits(model, noise().images)
     assert model.training
 
 
-def test_predict_nothing():
+def test_logits_of_nothing():
     with pytest.raises(ValueError, match="images must hold at least one image, got none"):
-        predict(seeded(), torch.rand(0, 3, 8, 8))
+        logits(seeded(), torch.rand(0, 3, 8, 8))
+
+
+class Strange(nn.Module):
+    """Answers in whatever way it is told to."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x):
+        return self.answer(x)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("statistics", ["running", "batch"])
+def test_a_network_that_answers_nan_gets_no_accuracy(value, statistics):
+    made = noise()
+    bright = made.images.mean(dim=(1, 2, 3)) > 0.5
+    count = int(bright.sum())
+    assert 0 < count < 23
+
+    def answer(x):
+        return torch.where(x.mean(dim=(1, 2, 3))[:, None] > 0.5, value, x[:, :, 0, 0])
+
+    model = Strange(answer).train()
+    text = f"model must answer with finite logits, got NaN or infinity for {count} of 23 images"
+    for ask in (
+        lambda: logits(model, made.images, batch_size=4, statistics=statistics),
+        lambda: accuracy(model, made),
+        lambda: is_right(model, made.images, made.labels),
+        lambda: component_accuracy(model, made, [4], ["low"], statistics=statistics),
+        lambda: radius_sweep(model, made, [4]),
+    ):
+        with pytest.raises(ValueError, match=text):
+            ask()
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("answer", "got"),
+    [
+        (lambda x: x, "(5, classes), got shape (5, 3, 16, 16)"),
+        (lambda x: x[:, 0, 0, 0], "(5, classes), got shape (5,)"),
+        (lambda x: x[0, :, :, 0], "(5, classes), got shape (3, 16)"),
+        (lambda x: (x[:, :, 0, 0], x), "(5, classes), got tuple"),
+        (lambda x: {"logits": x[:, :, 0, 0]}, "(5, classes), got dict"),
+        (lambda x: None, "(5, classes), got NoneType"),
+    ],
+)
+def test_what_is_no_logits_is_refused(answer, got):
+    text = f"model must return logits, a tensor of shape {got}"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        logits(Strange(answer), noise().images, batch_size=5)
+
+
+def test_is_right():
+    model, made = seeded(), noise()
+    settings = {"batch_size": 5, "statistics": "batch"}
+    wanted = logits(model, made.images, **settings).argmax(dim=1) == made.labels
+    assert is_right(model, made.images, made.labels, **settings).equal(wanted)
+    assert wanted.any()
+    assert not wanted.all()
+
+
+@pytest.mark.parametrize("label", [-100, -1, 3])
+def test_labels_that_are_no_classes_are_refused(label):
+    made = noise()
+    labels = made.labels.clone()
+    labels[7] = label
+    text = f"labels must name classes of model, from 0 to 2, got values from {labels.min()} to {{}}"
+    with pytest.raises(ValueError, match=text.format(labels.max())):
+        is_right(seeded(), made.images, labels)
+
+
+def test_accuracy_of_a_model_with_too_few_classes():
+    made = noise(classes=10)
+    ask = (
+        lambda: accuracy(seeded(), made),
+        lambda: component_accuracy(seeded(), made, [4], ["low"]),
+        lambda: radius_sweep(seeded(), made, [4]),
+    )
+    for question in ask:
+        with pytest.raises(ValueError, match="labels must name classes of model, from 0 to 2, got"):
+            question()
 
 
 class Says(nn.Module):
@@ -132,20 +221,9 @@ def in_training_mode(model):
 def test_batch_statistics_are_those_of_training(batch_size):
     model, images = used(dropout=0.5), noise().images
     wanted = torch.cat([in_training_mode(model)(part) for part in images.split(batch_size)])
-    logits = predict(model, images, batch_size=batch_size, statistics="batch")
-    torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-5)
-    assert (logits - predict(model, images, batch_size=batch_size)).abs().max() > 0.1
-
-
-def test_batch_statistics_by_hand():
-    norm = nn.BatchNorm2d(3)
-    with torch.no_grad():
-        norm.weight.copy_(torch.tensor([1.0, -2.0, 0.5]))
-        norm.bias.copy_(torch.tensor([0.0, 1.0, 3.0]))
-    images = noise(7, size=4).images
-    found = predict(nn.Sequential(norm, nn.Flatten()), images, batch_size=4, statistics="batch")
-    wanted = [oracle.normalised(part.numpy(), [1, -2, 0.5], [0, 1, 3]) for part in images.split(4)]
-    np.testing.assert_allclose(found, np.concatenate(wanted).reshape(7, -1), atol=1e-4)
+    found = logits(model, images, batch_size=batch_size, statistics="batch")
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert (found - logits(model, images, batch_size=batch_size)).abs().max() > 0.1
 
 
 def memory(model):
@@ -163,11 +241,11 @@ def assert_untouched(model, before):
 @pytest.mark.parametrize("mode", [True, False])
 def test_batch_statistics_are_not_stored(mode):
     model, images = used().train(mode), noise().images
-    before, running = memory(model), predict(model, images)
-    predict(model, images, statistics="batch", batch_size=5)
+    before, running = memory(model), logits(model, images)
+    logits(model, images, statistics="batch", batch_size=5)
     assert_untouched(model, before)
     assert model.training is mode
-    assert predict(model, images).equal(running)
+    assert logits(model, images).equal(running)
 
 
 def test_running_statistics_come_back_after_an_error():
@@ -178,7 +256,7 @@ def test_running_statistics_come_back_after_an_error():
     model = nn.Sequential(used(), Breaks()).train()
     before = memory(model)
     with pytest.raises(RuntimeError, match="broken"):
-        predict(model, noise().images, statistics="batch")
+        logits(model, noise().images, statistics="batch")
     assert_untouched(model, before)
     assert model.training
 
@@ -186,16 +264,16 @@ def test_running_statistics_come_back_after_an_error():
 @pytest.mark.parametrize("norm", [None, "group"])
 def test_without_batchnorm_statistics_and_company_do_not_matter(norm):
     model, images, company = seeded(norm=norm), noise().images, noise(seed=1).images
-    alone = predict(model, images)
+    alone = logits(model, images)
     for beside in (None, company):
-        found = predict(model, images, batch_size=6, statistics="batch", beside=beside)
+        found = logits(model, images, batch_size=6, statistics="batch", beside=beside)
         torch.testing.assert_close(found, alone, atol=1e-5, rtol=1e-5)
 
 
 def test_company_does_not_matter_to_running_statistics():
     model, images, company = used(), noise().images, noise(seed=1).images
-    found = predict(model, images, batch_size=6, beside=company)
-    torch.testing.assert_close(found, predict(model, images), atol=1e-5, rtol=1e-5)
+    found = logits(model, images, batch_size=6, beside=company)
+    torch.testing.assert_close(found, logits(model, images), atol=1e-5, rtol=1e-5)
 
 
 class Records(nn.Module):
@@ -214,8 +292,8 @@ class Records(nn.Module):
 def test_half_of_each_pass_is_company(n, half, seed):
     images, company = noise(n, 4, seed=seed).images, -noise(n, 4, seed=seed + 100).images
     model = Records()
-    logits = predict(model, images, batch_size=2 * half, beside=company)
-    assert logits.equal(images[:, 0, 0])
+    found = logits(model, images, batch_size=2 * half, beside=company)
+    assert found.equal(images[:, 0, 0])
     assert all(2 <= len(shown) <= 2 * half for shown in model.shown)
     assert all((shown < 0).all(dim=(1, 2, 3)).sum() == len(shown) // 2 for shown in model.shown)
     shown = torch.cat(model.shown)
@@ -231,9 +309,9 @@ def test_company_takes_part_in_the_statistics():
     for part, beside in zip(images.split(5), company.split(5), strict=True):
         together = in_training_mode(model)(torch.cat((beside, part)))
         wanted.append(together[len(beside) :])
-    found = predict(model, images, batch_size=10, statistics="batch", beside=company)
+    found = logits(model, images, batch_size=10, statistics="batch", beside=company)
     torch.testing.assert_close(found, torch.cat(wanted), atol=1e-5, rtol=1e-5)
-    alone = predict(model, images, batch_size=10, statistics="batch")
+    alone = logits(model, images, batch_size=10, statistics="batch")
     assert (found - alone).abs().max() > 0.1
 
 
@@ -248,45 +326,9 @@ def test_company_takes_part_in_the_statistics():
         ({"beside": torch.rand(23, 1, 16, 16)}, "(23, 3, 16, 16), got (23, 1, 16, 16)"),
     ],
 )
-def test_predict_refuses(settings, text):
+def test_logits_refuses(settings, text):
     with pytest.raises(ValueError, match=re.escape(text)):
-        predict(seeded(), noise().images, **settings)
-
-
-# Wilson's interval ------------------------------------------------------------------------
-
-counts = st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
-
-
-@given(counts)
-def test_wilson_by_its_formula(counts):
-    low, high = wilson_interval(*counts)
-    assert (low, high) == pytest.approx(oracle.wilson(*counts), abs=1e-9)
-    assert 0 <= low <= counts[0] / counts[1] <= high <= 1
-
-
-@given(counts, st.floats(0.5, 0.99), st.floats(0.5, 0.99))
-def test_wilson_levels_are_nested(counts, one, other):
-    inner = wilson_interval(*counts, level=min(one, other))
-    outer = wilson_interval(*counts, level=max(one, other))
-    assert outer[0] <= inner[0] + 1e-12
-    assert inner[1] <= outer[1] + 1e-12
-
-
-@given(counts)
-def test_wilson_is_symmetric(counts):
-    count, n = counts
-    low, high = wilson_interval(count, n)
-    assert wilson_interval(n - count, n) == pytest.approx((1 - high, 1 - low), abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("count", "n", "text"),
-    [(-1, 5, "not less than 0"), (6, 5, "must not be greater than n"), (0, 0, "not less than 1")],
-)
-def test_wilson_refuses(count, n, text):
-    with pytest.raises(ValueError, match=text):
-        wilson_interval(count, n)
+        logits(seeded(), noise().images, **settings)
 
 
 # The sweep --------------------------------------------------------------------------------
@@ -395,10 +437,7 @@ def test_sweep_against_counting(n, size, classes, radius, seed):
     copies = {"raw": pixels - low, "mean added": pixels - low + mean.double().numpy()}
     weight = model.weight.double().numpy()
 
-    def logits(x):
-        return x.reshape(n, -1) @ weight.T
-
-    scores = [logits(x) for x in (pixels, low, *copies.values())]
+    scores = [x.reshape(n, -1) @ weight.T for x in (pixels, low, *copies.values())]
     top_two = np.sort(np.concatenate(scores), axis=1)[:, -2:]
     if classes > 1 and (np.diff(top_two) < 1e-4).any():
         return  # too close to call in float32
@@ -468,15 +507,15 @@ def test_component_accuracy_against_counting(n, size, classes, radius, component
     copies = {c: slow.copies(pixels, c, radius, mean.flatten().tolist()) for c in components}
     weight = model.weight.double().numpy()
 
-    def logits(image):
+    def by_hand(image):
         return weight @ image.reshape(-1)
 
-    scores = [logits(image) for shown in (pixels, *copies.values()) for image in shown]
+    scores = [by_hand(image) for shown in (pixels, *copies.values()) for image in shown]
     top_two = np.sort(scores, axis=1)[:, -2:]
     faint = any(np.abs(shown).max() < 1e-3 for shown in copies.values())  # nothing is left
     if faint or (np.diff(top_two) < 1e-3).any():
         return  # too close to call in float32
-    wanted = oracle.shares(logits, pixels, copies, made.labels.tolist())
+    wanted = oracle.shares(by_hand, pixels, copies, made.labels.tolist())
     assert table.loc[radius].to_dict() == pytest.approx(wanted)
     assert list(table) == ["original", *components]
     assert table.index.name == "radius"
@@ -603,4 +642,4 @@ def test_signature_use_refuses(made):
 def test_company_needs_an_even_batch_size():
     images = torch.rand(9, 3, 8, 8)
     with pytest.raises(ValueError, match="batch_size must be even with beside, got 5"):
-        predict(torch.nn.Flatten(), images, batch_size=5, beside=images)
+        logits(torch.nn.Flatten(), images, batch_size=5, beside=images)
