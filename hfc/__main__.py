@@ -55,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError) as error:
         print(f"hfc: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("hfc: stopped; the same command goes on where it was", file=sys.stderr)
+        return 130
     return 0
 
 

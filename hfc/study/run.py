@@ -4,13 +4,18 @@ A unit of work is one seed of one condition. Its *identity* is what its numbers 
 settings, seed, threads, the code it can reach, the data's files, the versions of torch and numpy.
 """
 
+import contextlib
 import json
 import os
 import re
+import signal
+import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import joblib
@@ -107,6 +112,8 @@ def run(
     grown = _units_of(folder, name, scale, dataset)
     done = {t.title: t.stored() or t.found_in(grown) for t in tasks}
     left = [t for t in tasks if done[t.title] is None]
+    if left and folder is not None:
+        _probe(folder)
     failures = []
     with ExitStack() as stack:
         bar = progress_bar(
@@ -121,7 +128,8 @@ def run(
             jobs = jobs or -1
         else:
             jobs = _jobs(jobs, len(left))
-        attempts = (joblib.delayed(_attempt)(t, progress and jobs == 1) for t in left)
+        parent = None if scheduler else os.getpid()
+        attempts = (joblib.delayed(_attempt)(t, progress and jobs == 1, parent) for t in left)
         for t, outcome in joblib.Parallel(jobs, return_as="generator_unordered")(attempts):
             if isinstance(outcome, str):
                 failures.append(f"{t.title}: {outcome}")
@@ -283,14 +291,42 @@ class _Task:
         return Unit(self.seed, self.label, records, made["training"], origin, self.identity)
 
 
-def _attempt(task, progress):
+def _attempt(task, progress, parent):
     """The task and its outcome: a unit, or a text that says what went wrong."""
+    if parent not in (None, os.getpid()):  # in a worker of this machine
+        _end_with(parent)
     try:
         return task, task.compute(progress)
     except (data.DatasetError, FloatingPointError) as error:  # says all there is to say
         return task, str(error)
     except Exception:  # reported at the end, so that the other units are not lost
         return task, traceback.format_exc()
+
+
+@lru_cache(maxsize=1)
+def _end_with(parent):
+    """End this worker when its parent ends, and leave Ctrl-C to the parent."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _probe(folder):
+    """Complain before anything is trained if nothing can be kept in the folder."""
+    file = folder / ".probe"
+    try:
+        write_whole(file, bytes(2**20))
+        file.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"folder must be one that can be written to, got {folder}: {error.strerror}"
+        ) from error
 
 
 def _units_of(folder, name, scale, dataset):
