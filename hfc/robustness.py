@@ -138,8 +138,7 @@ def robust_accuracy(
     -------
     DataFrame
         Indexed by ``epsilon``: ``accuracy``, in [0, 1], with Wilson's 95 % interval ``low``,
-        ``high``, and ``table["flags"]`` (``table.flags`` is pandas' own): a tuple of
-        :class:`Flag`, which tell what makes the row suspicious.
+        ``high``, and ``table["flags"]`` (``table.flags`` is pandas' own): tuples of :class:`Flag`.
 
     Raises
     ------
@@ -158,9 +157,8 @@ def robust_accuracy(
     ``fewer-steps-stronger`` (for ``source``), ``survives-grey`` (epsilon 0.5, or half the
     diagonal). A number of images counts if it is above two and above 2 %.
 
-    Gradients, steps, noise and waves are for attacks with gradients; grey for these and for those
-    that look for the smallest perturbation. Noise, waves and grey are not for those confined to
-    a component, which may fail for good reason.
+    Gradients, steps, noise and waves are for attacks with gradients, grey for these and for the
+    smallest perturbations. Confined attacks may fail for good reason: no noise, waves or grey.
     """
     attack, sizes = attacks.named(attack), [float(epsilon) for epsilon in epsilons]
     attacks.check_sizes("epsilons", sizes, attacks.largest_size(attack, data.images))
@@ -270,16 +268,14 @@ def _left_ball(case, changed, epsilon):
 def _doubts(case, epsilon, left):
     """The other flags, from images that the model gets right; ``left`` still after all."""
     yield _random(case)
-    if not attacks.reads_gradients(case.attack):
-        return
-    yield _vanishing(case)
-    yield _fewer_steps(case, epsilon)
-    if attacks.is_confined(case.attack):
-        return
-    for name, control in attacks.controls(case.attack).items():
-        yield _stronger(case, f"{name}-stronger", control, epsilon, left)
-    if not attacks.is_minimal(case.attack):  # for these it is known by now
-        yield _survives_grey(case)
+    if attacks.reads_gradients(case.attack):
+        yield _vanishing(case)
+        yield _fewer_steps(case, epsilon)
+        if not attacks.is_confined(case.attack):
+            for name, control in attacks.controls(case.attack).items():
+                yield _stronger(case, f"{name}-stronger", control, epsilon, left)
+            if not attacks.is_minimal(case.attack):  # for these it is known by now
+                yield _survives_grey(case)
 
 
 def _random(case):
@@ -305,9 +301,8 @@ def _fewer_steps(case, epsilon):
 
 
 def _stronger(case, kind, control, epsilon, left):
-    other = replace(case, source=case.model, attack=control)
-    more = left - int(other.right_after(epsilon).sum())
-    return _notable(kind, more, len(case.images))
+    right = replace(case, source=case.model, attack=control).right_after(epsilon)
+    return _notable(kind, left - int(right.sum()), len(case.images))
 
 
 def _survives_grey(case):
