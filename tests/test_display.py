@@ -15,8 +15,8 @@ from ipywidgets.embed import dependency_state
 from PIL import Image
 
 from hfc import display
+from hfc.flags import Flag
 from hfc.frequency import radial_mask, split
-from hfc.robustness import Flag
 
 LINES = {
     "low": ([1, 2, 3], [10, 20, 30], [5, 15, 25], [15, 25, 35]),

@@ -16,9 +16,10 @@ from torch import nn
 from hfc.attacks import ATTACKS, make, perturb
 from hfc.data import ImageSet
 from hfc.evaluation import accuracy
+from hfc.flags import KINDS, Flag
 from hfc.frequency import high_pass, low_pass
 from hfc.intervals import wilson_interval
-from hfc.robustness import KINDS, Flag, joint_bound, low_pass_bound, robust_accuracy
+from hfc.robustness import joint_bound, low_pass_bound, robust_accuracy
 from hfc.wrappers import FilteredInput, ScaledLogits, StraightThrough
 from tests.oracles import attacks as oracle
 from tests.oracles import frequency as slow

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hfc.robustness import Flag
+from hfc.flags import Flag
 from hfc.study.measured import Measured, Measurements
 from tests.oracles import study as oracle
 

@@ -72,7 +72,7 @@ def flag_sentence(flags: Iterable[tuple]) -> Said:
 
     Parameters
     ----------
-    flags : iterable of tuple of hfc.robustness.Flag
+    flags : iterable of tuple of hfc.flags.Flag
         One tuple per number, empty where the number carries no flag. Shares in the flags'
         texts are left out, so that flags of one kind are counted together.
 

@@ -6,6 +6,7 @@ seconds; what depends on changed code or settings is done again.
 """
 
 import os
+import re
 from pathlib import Path
 
 from torch import nn
@@ -45,7 +46,8 @@ def live(name: str, seeds: int = 3, **changes) -> Result:
     -------
     Result
     """
-    changed = "-".join(f"{key}-{value}" for key, value in sorted(changes.items()))
+    told = (f"{key}-{value}" for key, value in sorted(changes.items()))
+    changed = re.sub(r"[^\w.-]+", "-", "-".join(told))
     place = folder() / changed if changed else folder()
     return run.run(name, "quick", dataset(), seeds, folder=place, **changes)
 

@@ -25,8 +25,8 @@ import pandas as pd
 import xarray as xr
 
 from hfc.display.text import Said
+from hfc.flags import Flag
 from hfc.intervals import mean_interval
-from hfc.robustness import Flag
 
 __all__ = ["Measured", "Measurements"]
 
@@ -50,7 +50,7 @@ class Measured:
     there : xarray.DataArray
         Of the same shape, bool: what was measured. A number that was measured can be NaN.
     flagged : xarray.DataArray, optional
-        Of the same shape: tuples of :class:`hfc.robustness.Flag`.
+        Of the same shape: tuples of :class:`hfc.flags.Flag`.
     factor, decimals : float, int
         How a number is shown: times ``factor``, with so many decimals.
     """

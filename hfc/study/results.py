@@ -38,7 +38,7 @@ class Unit:
         Names the condition.
     records : list of dict
         The keys and the measured numbers, as JSON can hold them; ``flags``, if any, is a text
-        that :meth:`hfc.robustness.Flag.decode` reads, joined by "; ".
+        that :meth:`hfc.flags.Flag.decode` reads, joined by "; ".
     training : dict
         Parameters, accuracy on the training images as they were trained on, seconds.
     provenance : dict
