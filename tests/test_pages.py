@@ -6,26 +6,15 @@ cannot be resolved, and every request for one is a failure.
 
 import functools
 import http.server
-import shutil
+import re
 import threading
-from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from bs4 import BeautifulSoup
 
-BOOK = Path(__file__).parents[1] / "_build" / "html"
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 CHAPTER_1 = "book/01_fourier_basics.html"
-
-needs_browser = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-]
-needs_book = pytest.mark.skipif(
-    not (BOOK / CHAPTER_1).exists(), reason="the book is not built: run 'make book'"
-)
-pytestmark = needs_browser
+browser_test = pytest.mark.browser
 
 # Pictures without alt text, and drawings without a label. The theme's own icons are labelled by
 # the buttons they stand in.
@@ -35,49 +24,19 @@ WITHOUT_ALT = """() => [
     e => !e.closest('button, [aria-hidden=true], .svg-inline--fa') && !e.alt && !e.ariaLabel),
 ].map(e => e.outerHTML.slice(0, 120))"""
 
-READY = """async () => {
-  if (window.MathJax?.startup) await MathJax.startup.promise;
-  const widgets = document.querySelectorAll(
-    'script[type="application/vnd.jupyter.widget-view+json"]').length;
-  for (let i = 0; i < 200; i++) {
-    if (document.querySelectorAll('.widget-subarea').length >= widgets) return;
-    await new Promise(done => setTimeout(done, 50));
-  }
-}"""
-
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    arguments = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    ]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture(scope="module", params=["server", "files"])
-def home(request):
+def home(request, html):
     """Address of the built book, with a slash at the end."""
     if request.param == "files":
-        yield BOOK.as_uri() + "/"
+        yield html.as_uri() + "/"
         return
-    handler = functools.partial(QuietHandler, directory=BOOK)
+    handler = functools.partial(QuietHandler, directory=html)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -86,9 +45,8 @@ def home(request):
         thread.join()
 
 
-def listen(page, home):
+def listen(page, home, problems):
     """Fill a list with what goes wrong on a page, now and later."""
-    problems = []
 
     def on_request(request):
         if not request.url.startswith((home, "data:", "blob:", "about:")):
@@ -103,32 +61,30 @@ def listen(page, home):
     page.on("websocket", lambda s: problems.append(f"connects to {s.url}"))
     page.on("console", on_console)
     page.on("pageerror", lambda error: problems.append(f"script: {error}"))
-    return problems
 
 
 @pytest.fixture
-def visit(browser):
+def visit(open_page):
     """Open a page and return it with the list of its problems."""
-    contexts = []
 
     def visit(home, path, **options):
-        contexts.append(browser.new_context(**options))
-        page = contexts[-1].new_page()
-        problems = listen(page, home)
-        page.goto(home + path)
-        page.evaluate(READY)
+        problems = []
+        page = open_page(home + path, lambda page: listen(page, home, problems), **options)
         problems += [f"no alt text: {e}" for e in page.evaluate(WITHOUT_ALT)]
         return page, problems
 
-    yield visit
-    for context in contexts:
-        context.close()
+    return visit
 
 
-@needs_book
-def test_every_page_works_alone(visit, home):
-    pages = sorted(p.relative_to(BOOK).as_posix() for p in BOOK.rglob("*.html"))
-    pages = [p for p in pages if p != "index.html" and not p.startswith("_static/")]
+def page_names(folder):
+    """Pages of the book; the front door only leads on."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.html"))
+    return [n for n in names if n != "index.html" and not n.startswith(("_static/", "reports/"))]
+
+
+@browser_test
+def test_every_page_works_alone(visit, home, html):
+    pages = page_names(html)
     assert CHAPTER_1 in pages
     found = {}
     for path in pages:
@@ -139,17 +95,18 @@ def test_every_page_works_alone(visit, home):
     assert found == {}
 
 
-@needs_book
+@browser_test
 def test_front_door_leads_to_the_book(browser, home):
     with browser.new_page() as page:
-        problems = listen(page, home)
+        problems = []
+        listen(page, home, problems)
         page.goto(home + "index.html")
         page.wait_for_url(home + "book/index.html")
         # The page that only leads on names no icon, so a browser may ask for the usual one.
         assert [problem for problem in problems if "/favicon.ico" not in problem] == []
 
 
-@needs_book
+@browser_test
 def test_mathematics_is_typeset(visit, home):
     page, _ = visit(home, CHAPTER_1)
     assert page.locator("mjx-container").count() > 10
@@ -164,7 +121,7 @@ def shown(explorer):
     )
 
 
-@needs_book
+@browser_test
 @pytest.mark.parametrize("how", ["mouse", "keyboard", "touch"])
 def test_slider_changes_the_picture(visit, home, how):
     options = {"has_touch": True, "viewport": {"width": 390, "height": 844}}
@@ -200,6 +157,7 @@ def test_slider_changes_the_picture(visit, home, how):
     assert problems == []
 
 
+@browser_test
 def test_the_check_can_fail(visit, tmp_path):
     (tmp_path / "bad.html").write_text(
         """<!doctype html><title>bad</title>
@@ -215,6 +173,57 @@ def test_the_check_can_fail(visit, tmp_path):
     assert "no alt text: <img" in problems
 
 
+@browser_test
 def test_a_good_page_passes(visit, tmp_path):
     (tmp_path / "good.html").write_text("<!doctype html><title>good</title><p>Words</p>")
     assert visit(tmp_path.as_uri() + "/", "good.html")[1] == []
+
+
+# What needs no browser --------------------------------------------------------------------
+
+
+MARKUP = re.compile(r"\{[a-z:-]+\}`|`{3}|:{3}")
+
+
+def page_complaints(path, pages):
+    """Links to anchors that are not there, and MyST that was not understood."""
+    page, _ = pages[path]
+    complaints = []
+    for link in page.select("a[href]"):
+        target = urlsplit(link["href"])
+        other = (path.parent / unquote(target.path)).resolve() if target.path else path
+        here = not target.scheme and other in pages
+        if here and target.fragment and unquote(target.fragment) not in pages[other][1]:
+            complaints.append(f"no {link['href']}")
+    prose = page.find("article") or page
+    for code in prose.select("pre, code, script, style, .math"):
+        code.decompose()
+    return complaints + [f"not understood: {m[0]}" for m in MARKUP.finditer(prose.get_text())]
+
+
+def read(paths):
+    """Pages by path, each with the anchors it has."""
+    pages = {path.resolve(): BeautifulSoup(path.read_text(), "html.parser") for path in paths}
+    return {path: (page, {e["id"] for e in page.select("[id]")}) for path, page in pages.items()}
+
+
+def test_links_lead_somewhere_and_all_markup_is_understood(html):
+    pages = read(html / name for name in page_names(html))
+    found = {path.name: page_complaints(path, pages) for path in pages}
+    assert not {name: complaints for name, complaints in found.items() if complaints}
+
+
+def test_page_complaints_can_fail(tmp_path):
+    (tmp_path / "a.html").write_text(
+        """<article><p id="x">```{admonition} It is {eval}`x`</p> <code>{term}</code>
+        <a href="#x">1</a> <a href="b.html#y">2</a> <a href="b.html#z">3</a>
+        <a href="https://example.org/#z">4</a></article>"""
+    )
+    (tmp_path / "b.html").write_text('<p id="y">text</p>')
+    pages = read(tmp_path.glob("*.html"))
+    assert page_complaints(tmp_path / "a.html", pages) == [
+        "no b.html#z",
+        "not understood: ```",
+        "not understood: {eval}`",
+    ]
+    assert page_complaints(tmp_path / "b.html", pages) == []
