@@ -9,6 +9,7 @@ tested twice: the chapters give none, and a planted fault gives one.
 import ast
 import json
 import re
+import symtable
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,38 @@ def prose_complaints(cells):
     """Sentences ask the kernel; nothing is left of placeholders."""
     text = "\n".join(source(cell) for cell in cells)
     return [found for found in ("{glue", "glue(", "say(", "{cite") if found in text]
+
+
+def bound(text):
+    """Names that a cell gives a value."""
+    symbols = symtable.symtable(text, "cell", "exec").get_symbols()
+    return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
+
+
+def asked(text):
+    """Names that the sentences of a cell ask for."""
+    expressions = re.findall(r"\{eval\}`([^`]*)`", text)
+    nodes = [n for e in expressions for n in ast.walk(ast.parse(e.strip(), mode="eval"))]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    own = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    return {node.id for node in names} - own
+
+
+def asking_complaints(cells):
+    """Sentences say the same on the page and in JupyterLab.
+
+    The page asks the kernel where the sentence stands, and hears nothing after a cell that ends
+    with a semicolon. JupyterLab asks when all cells have run, so names keep their values.
+    """
+    code = of_kind(cells, "code")
+    silent = [k for k, cell in code if source(cell).rstrip().endswith(";")]
+    complaints = [f"cell {k} ends with a semicolon" for k in silent]
+    for k, cell in of_kind(cells, "markdown"):
+        names = asked(source(cell))
+        for later, other in code:
+            for name in sorted(names & bound(source(other))) if later > k else ():
+                complaints.append(f"{name} in cell {k} has another value after cell {later}")
+    return complaints
 
 
 def figure_complaints(cells, page):
@@ -209,6 +242,11 @@ def test_sentences_have_no_placeholders(path):
 
 
 @by_name
+def test_sentences_say_the_same_in_jupyterlab(path):
+    assert not asking_complaints(read(path))
+
+
+@by_name
 def test_figures_are_numbered_and_captioned(path):
     assert not figure_complaints(read(path), page_number(path))
 
@@ -283,6 +321,17 @@ def test_prose_check_can_fail():
     assert prose_complaints([markdown("{glue:text}`x`")]) == ["{glue"]
     assert prose_complaints([code("say(x=1)")]) == ["say("]
     assert not prose_complaints([markdown("{eval}`x`")])
+
+
+def test_asking_check_can_fail():
+    says = markdown("It is {eval}`x.at(r=[r for r in radii])` percent.")
+    later = code("import numpy as np\nr = [x for x in (1, 2)]\n\n\ndef f():\n    x = 1\n")
+    assert not asking_complaints([code("x = 3"), says, later])
+    assert asking_complaints([says, later, code("radii, x = 1, 2")]) == [
+        "radii in cell 1 has another value after cell 3",
+        "x in cell 1 has another value after cell 3",
+    ]
+    assert asking_complaints([code("plot(x);")]) == ["cell 1 ends with a semicolon"]
 
 
 def test_figure_check_can_fail():
