@@ -149,6 +149,7 @@ def run(
             unit
             for unit in grown
             if unit.seed not in seeds
+            and (unit.records or not records)
             and digest(unit.label) in by_label
             and task(by_label[digest(unit.label)], unit.seed).identity == unit.identity
         ]
@@ -256,9 +257,10 @@ class _Task:
         return unit
 
     def found_in(self, units) -> Unit | None:
-        """The same from a stored result."""
+        """The same from a stored result that keeps what was measured."""
+        wanted = (self.seed, self.label, self.identity)
         for unit in units:
-            if (unit.seed, unit.label, unit.identity) == (self.seed, self.label, self.identity):
+            if unit.records and (unit.seed, unit.label, unit.identity) == wanted:
                 return unit
         return None
 
@@ -334,10 +336,9 @@ def _units_of(folder, name, scale, dataset):
     if folder is None or not path(folder, name, scale, dataset).is_file():
         return []
     try:
-        units = load(name, scale=scale, dataset=dataset, folder=folder).units
+        return load(name, scale=scale, dataset=dataset, folder=folder).units
     except ValueError:
         return []
-    return [unit for unit in units if unit.records]
 
 
 def _jobs(jobs, units):
