@@ -138,10 +138,14 @@ def asking_complaints(cells):
 def figure_complaints(cells, page):
     """What is drawn by a hidden call is followed by its numbered caption, in order."""
     complaints, counts = [], {"Figure": 0, "Table": 0}
-    for cell, after in zip(cells, [*cells[1:], None], strict=True):
+    for k, cell in enumerate(cells):
         if cell["cell_type"] == "code" and "hide-input" in tags(cell):
-            text = source(after) if after and after["cell_type"] == "markdown" else ""
-            found = re.match(r"\*\*(Figure|Table) ([A-Z]?\d+)\.(\d+)\.\*\*", text)
+            # Visible code may come between: it computes what the caption says.
+            after = [
+                c for c in cells[k + 1 :] if "hide-input" in tags(c) or c["cell_type"] != "code"
+            ]
+            text = source(after[0]) if after and after[0]["cell_type"] == "markdown" else ""
+            found = re.match(r"(?:\(\S+\)=\n)?\*\*(Figure|Table) ([A-Z]?\d+)\.(\d+)\.\*\*", text)
             if not found:
                 complaints.append(f"no caption after: {source(cell)[:40]}")
             elif found[2] != page:
