@@ -147,11 +147,11 @@ def test_two_labels_shows_images_whose_class_changed():
 
 def test_which_is_which_shows_copies_in_the_order_asked_for():
     images = torch.rand(3, 3, 16, 16)
-    mixed = memorisation.which_is_which(images, 2, order=(2, 0, 1))
-    sorted_ = memorisation.which_is_which(low_pass(images, 2)[[2, 0, 1]], 2, order=(0, 1, 2))
-    sources = [re.findall('src="(.*?)"', p.markup) for p in (mixed, sorted_)]
-    assert sources[0][3:] == sources[1][3:] == sources[1][:3]
-    assert "LFC copy c of one of them, at r = 2" in mixed.alt
+    picture = memorisation.which_is_which(images, 2, order=(2, 0, 1))
+    copies = display.panels(low_pass(images, 2)[[2, 0, 1]], ["a", "b", "c"])
+    shown, wanted = (re.findall('src="(.*?)"', p.markup) for p in (picture, copies))
+    assert shown[3:] == wanted
+    assert "LFC copy c of one of them, at r = 2" in picture.alt
 
 
 def test_waves_say_which_comes_first():
