@@ -12,13 +12,12 @@ def _learned_first(claim, result):
 
 def _kept_early(train):
     """How much more is kept on LFC copies early, from 30 % accuracy on, than at the end."""
-    known = train.original.array >= 0.3
+    kept, known = train.low / train.original, train.original.array >= 0.3
 
-    def change(kept):
-        early = kept.isel(epoch=known.argmax("epoch")).where(known.any("epoch"))
-        return early - kept.isel(epoch=-1)
+    def first(shares):
+        return shares.isel(epoch=known.argmax("epoch")).where(known.any("epoch"))
 
-    return (train.low / train.original).apply(change)
+    return kept.apply(first) - kept.at(epoch=max(train.labels("epoch")))
 
 
 def _memorised_by_high(claim, result):
