@@ -7,11 +7,13 @@ from hfc.study.low_and_high.show import (
     boxes_table,
     by_component,
     by_strength,
-    components_by_radius,
     controls_table,
     only_high,
-    radius_slider,
     right_on,
+)
+from hfc.study.low_and_high.show_pictures import (
+    components_by_radius,
+    radius_slider,
     striking,
     two_waves,
     what_it_says,
