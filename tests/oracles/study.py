@@ -63,6 +63,7 @@ SEEDS = (0, 1, 2)
 RADII = (4, 8, 12, 16)
 # The right direction with every seed, 0.15 on average, and not clear: the interval holds 0.
 UNSURE = (0.02, 0.14, 0.29)
+NONE = (-0.01, 0.0, 0.01)  # no difference: the interval is around 0
 WIDE = (-0.03, 0.0, 0.06)  # within 5 points on average, the interval is not
 NO_NUMBER = "no number"  # the verdict where something that decides is NaN
 
