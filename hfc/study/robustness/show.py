@@ -221,7 +221,7 @@ def what_passes(changes: Mapping[str, Tensor], radius: float, which: int) -> Pic
             f"A change made {name}, {GAIN} times enlarged",
             f"What the filter lets through of it: blotches, {share} of the energy",
         ]
-    return display.panels(shown, captions, alts=alts, roles=["high"] * len(shown), width=150)
+    return display.panels(shown, captions, alts=alts, roles=["high"] * len(shown), width=135)
 
 
 _FILTER_LINES = {

@@ -59,7 +59,7 @@ def kernel_sheets(weights: Mapping[str, Tensor], *, columns: int = 6) -> Picture
             f"{len(weight)} first-layer filters, {caption.replace(chr(10), ', ')}"
             for weight, caption in zip(weights.values(), captions, strict=True)
         ],
-        width=210,
+        width=190,
     )
 
 
