@@ -50,11 +50,15 @@ def numbers(page: Path) -> tuple[Counter, Counter]:
     """Numbers in the tables' cells, and "a ± b" and percentages in the prose."""
     parser = _Text()
     parser.feed(page.read_text())
-    cells = Counter(
-        text.removesuffix(" ⚑").replace("-", "−") for text in parser.cells if NUMBER.match(text)
-    )
+    cells = Counter(bare(text) for text in parser.cells if NUMBER.fullmatch(bare(text)))
     told = NUMBER.findall(re.sub(r"\s+", " ", "".join(parser.prose).replace("-", "−")))
-    return cells, Counter(text for text in told if "±" in text or "%" in text)
+    return cells, Counter(bare(text) for text in told if "±" in text or "%" in text)
+
+
+def bare(text: str) -> str:
+    """A number without the marks that may differ: flag, percent sign, thousands, zeros behind."""
+    text = text.replace("-", "−").replace(",", "")
+    return re.sub(r"\.00$", "", re.sub(r"\s*[⚑%]", "", text).strip())
 
 
 def main(old: Path, new: Path) -> int:
@@ -63,7 +67,8 @@ def main(old: Path, new: Path) -> int:
     for page in sorted((old / "book").glob("[0-9][0-9]_*.html")):
         successors = [new / "book" / page.name, *new.glob(f"book/{page.name[:2]}_appendix*.html")]
         before, after = numbers(page), [numbers(path) for path in successors]
-        everything = set().union(*(set(cells) | set(prose) for cells, prose in after))
+        everything = {text for cells, prose in after for text in (*cells, *prose)}
+        everything |= {bare(t) for path in successors for t in NUMBER.findall(path.read_text())}
         for what, old_numbers in zip(("tables", "prose"), before, strict=True):
             gone = sorted(text for text in old_numbers if text not in everything)
             missing += len(gone)
