@@ -644,17 +644,17 @@ from tests.kills import finish, load_all_of_torch, until_done
 from tests.test_study_run import Recipe, run
 
 folder, name, jobs = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-changes = {"train_size": 60, "test_size": 40, "radii": (2, 8)}
+changes = {"train_size": 60, "test_size": 20, "width": 8, "radii": (8,)}
 changes["recipe"] = {"epochs": 4, "batch_size": 20}
 if name != "observation":
-    changes["epochs"] = (1, 2, 4)
+    changes |= {"epochs": (1, 2, 4), "components": ("low",)}
 
 def work(place):
     run(name, seeds=2, folder=folder / place, jobs=jobs, progress=False, **changes)
 
 load_all_of_torch()
 finish(lambda: work("undisturbed"))
-how = {} if jobs == 1 else {"longest": 8.0, "growth": 3.0}
+how = {"growth": 2.0} if jobs == 1 else {"longest": 8.0, "growth": 3.0}
 assert until_done(lambda: work("killed"), **how) >= 3
 """
 
