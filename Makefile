@@ -56,10 +56,11 @@ lint: $(READY)
 	@$(BIN)/nbstripout --keep-count --extra-keys cell.metadata.user_expressions \
 	  --verify book/*.ipynb
 
-# What one wants to know before a commit. A test says itself that it is slow, so that a new one is
-# run here until somebody finds it slow.
+# What one wants to know before a commit, in two minutes: both cores, fewer random examples, and no
+# test that says itself that it is slow, so that a new one runs here until somebody finds it slow.
 check: lint
-	@$(BIN)/python -m pytest hfc tests -m "not slow and not browser"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest hfc tests -m "not slow and not browser" \
+	  --numprocesses 2 --hypothesis-profile quick
 
 test: lint book
 	@$(BIN)/python -m pytest hfc tests book/*.ipynb --nbval-lax --nbval-current-env \

@@ -25,6 +25,7 @@ SETTLED = """async () => {
 
 # Every run of CI tries the same examples, so that it fails only when the code has changed.
 hypothesis.settings.register_profile("laptop", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)  # make check
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.load_profile("ci" if "CI" in os.environ else "laptop")
 
