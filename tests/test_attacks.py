@@ -127,6 +127,7 @@ def test_hopskipjump_of_a_random_model():
 # Against foolbox and the attack for training --------------------------------------------
 
 
+@pytest.mark.slow
 def test_fgsm_is_that_of_foolbox():
     model, test = healthy()
     target = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")

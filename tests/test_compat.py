@@ -80,6 +80,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_torchvision_in_a_fresh_process():
     run = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -149,6 +149,7 @@ assert state() == before, "an import changed something"
 """
 
 
+@pytest.mark.slow
 def test_nothing_happens_on_import():
     names = [f"hfc.{name}" for name in modules() if name and name != "__main__"]
     allowed = {

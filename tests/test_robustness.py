@@ -37,7 +37,7 @@ from tests.targets import (
     two_classes,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 MINIMAL = ("deepfool", "deepfool-l2", "hopskipjump")
 

@@ -103,6 +103,7 @@ def whole_copy(folder):
     return shutil.copytree(HFC, folder / "hfc", ignore=ignore)
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(st.data())
 def test_an_edit_of_any_function_counts(tmp_path_factory, data):

@@ -486,6 +486,7 @@ assert states[0] == OLD and states[-1] == NEW
 """
 
 
+@pytest.mark.slow
 def test_killed_while_it_saves(tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -429,6 +429,7 @@ def test_labels_stay_with_their_images():
     assert [row["train_accuracy"] for row in history.rows] == [1] * 5
 
 
+@pytest.mark.slow
 def test_learns():
     train_set, test_set = (
         data.load("synthetic", split, size=size) for split, size in (("train", 1500), ("test", 500))
@@ -662,6 +663,7 @@ print([until_done(lambda: work(f"killed {k}"), seed=k) for k in range(3)])
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(tmp_path):
     root = Path(__file__).parents[1]
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
