@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 __all__ = ["main"]
 
@@ -33,8 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         choices=_SCALES,
         help="default quick; with --wanted paper on a GPU, else cpu",
     )
-    reproduce.add_argument("--data", choices=data.NAMES, default="synthetic")
-    reproduce.add_argument("--seeds", type=int, default=3, help="how many (default 3)")
+    reproduce.add_argument("--data", choices=data.NAMES, help="default synthetic")
+    reproduce.add_argument("--seeds", type=int, help="how many (default 3)")
     reproduce.add_argument(
         "--folder",
         help="where to keep results (default runs; with --wanted the book's results)",
@@ -75,7 +76,8 @@ def _reproduce(chosen):
     else:
         names = catalogue.experiments() if chosen.experiment == "all" else [chosen.experiment]
         scale = chosen.scale or "quick"
-        runs = [Wanted(name, scale, chosen.data, chosen.seeds) for name in names]
+        seeds = 3 if chosen.seeds is None else chosen.seeds
+        runs = [Wanted(name, scale, chosen.data or "synthetic", seeds) for name in names]
         folder = chosen.folder or "runs"
     failures = []
     for k, run in enumerate(runs):
@@ -95,8 +97,9 @@ def _wanted(chosen):
     from hfc.study.results import RESULTS
     from hfc.study.wanted import wanted
 
-    if chosen.experiment is not None:
-        raise ValueError(f"--wanted takes no experiment, got {chosen.experiment!r}")
+    for name in ("experiment", "data", "seeds"):
+        if getattr(chosen, name) is not None:
+            raise ValueError(f"--wanted takes no {name}, got {getattr(chosen, name)!r}")
     scale = chosen.scale or ("paper" if default_device().type == "cuda" else "cpu")
     runs = [run for run in wanted() if run.scale == scale]
     if not runs:
@@ -105,8 +108,10 @@ def _wanted(chosen):
 
 
 def _run(run, folder, chosen):
-    from hfc.study.results import path
+    from hfc.study.results import RESULTS, path
     from hfc.study.run import run as run_experiment
+
+    costs_only = run.scale == "quick" and Path(folder).resolve() == RESULTS
 
     result = run_experiment(
         run.experiment,
@@ -116,6 +121,7 @@ def _run(run, folder, chosen):
         folder=folder,
         jobs=chosen.jobs,
         scheduler=chosen.scheduler,
+        records=not costs_only,
     )
     stored = path(folder, run.experiment, run.scale, run.data)
     print(f"{run.experiment}: seeds {result.seeds}, stored in {stored}")
@@ -127,7 +133,11 @@ def _means(result):
     numbers = result.table.set_index([*result.keys, "seed"]).select_dtypes("number")
     means = numbers.groupby(level=list(result.keys), sort=False).mean().round(3)
     if "epoch" in result.keys:
-        means = means.xs(means.index.unique("epoch").max(), level="epoch")
+        others = [key for key in result.keys if key != "epoch"]
+        last = means.sort_index(level="epoch", sort_remaining=False).groupby(
+            level=others, sort=False
+        )
+        means = last.tail(1).droplevel("epoch").reindex(last.first().index)
     return means
 
 

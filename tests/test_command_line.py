@@ -168,7 +168,7 @@ def test_list(scale, capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([*REPRODUCE, "0"], "hfc: seeds must be at least one and all different, got []\n"),
+        ([*REPRODUCE, "0"], "hfc: seeds must be at least one and all different, got 0\n"),
         (["reproduce", "observation", "--jobs", "0"], "hfc: jobs must be at least 1, got 0\n"),
         (["reproduce"], "hfc: reproduce needs an experiment, or all; see: reproduce --list\n"),
         (["reproduce", "people", "--wanted"], "hfc: --wanted takes no experiment, got 'people'\n"),

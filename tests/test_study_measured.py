@@ -191,10 +191,13 @@ def test_what_is_not_there_is_told_with_what_is(keys, text, attacked):
 
 
 def test_a_closed_key_is_closed(attacked):
-    with pytest.raises(ValueError, match="key must be one of epsilon, got 'net'"):
-        attacked.at(net="plain").at(net="robust")
-    with pytest.raises(ValueError, match="key must be one of none: all are closed, got 'net'"):
-        attacked.at(net="plain", epsilon=0).x.at(net="robust")
+    plain = attacked.at(net="plain", epsilon=4 / 255)
+    for part in (plain, plain.x):
+        with pytest.raises(ValueError, match="net must be left out: it is closed, at 'plain', got"):
+            part.at(net="robust")
+        with pytest.raises(ValueError, match="epsilon must be left out: it is closed, at 0.01"):
+            part.at(epsilon=0)
+    assert plain.at(net="plain").x.values == plain.x.at(net="plain").values == plain.x.values
 
 
 def test_without(attacked):
@@ -224,14 +227,24 @@ def test_last_is_after_the_last_epoch(order):
 
 
 def test_last_of_networks_that_were_trained_for_different_times():
-    last = {"short": 2, "long": 4}
+    last = {"short": 2, "long": 4, "longest": 5, "never": 0}
     measured = table(
-        lambda seed, net, epoch: epoch if epoch <= last[net] else None,
+        lambda seed, net, epoch: epoch + seed if epoch <= last[net] else None,
         net=tuple(last),
-        epoch=(1, 2, 3, 4),
+        epoch=(1, 2, 3, 4, 5),
     )
-    assert measured.at(net="short").last.x.values == [2, 2, 2]
-    assert measured.at(net="long").last.x.values == [4, 4, 4]
+    assert measured.last.keys == ("net",)
+    assert measured.last.labels("net") == ["short", "long", "longest"]
+    for net in ("short", "long", "longest"):
+        wanted = [last[net] + seed for seed in (0, 1, 2)]
+        assert measured.last.x.at(net=net).values == wanted
+        assert measured.at(net=net).last.x.values == wanted
+        assert measured.x.at(net=net, epoch=last[net]).values == wanted
+
+
+def test_last_needs_epochs(attacked):
+    with pytest.raises(ValueError, match="epoch must be open, but was closed or never measured"):
+        attacked.last  # noqa: B018
 
 
 @pytest.mark.parametrize("seeds", [(0, 1, 2), (7, 3)])

@@ -49,7 +49,7 @@ def live(name: str, seeds: int = 3, **changes) -> Result:
     told = (f"{key}-{value}" for key, value in sorted(changes.items()))
     changed = re.sub(r"[^\w.-]+", "-", "-".join(told))
     place = folder() / changed if changed else folder()
-    return run.run(name, "quick", dataset(), seeds, folder=place, **changes)
+    return run.run(name, "quick", dataset(), seeds, folder=place, shrink=True, **changes)
 
 
 def live_network(

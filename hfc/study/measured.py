@@ -299,8 +299,10 @@ class Measurements:
 
     @property
     def seeds(self) -> list[int]:
-        """Seeds, in ascending order."""
-        return sorted(self._dataset["seed"].values.tolist())
+        """Seeds for which something was measured, in ascending order."""
+        there = self._dataset["_there"]
+        kept = there.any([name for name in there.dims if name != "seed"])
+        return sorted(there["seed"].values[kept.values].tolist())
 
     def labels(self, key: str) -> list:
         """Values of an open key for which something was measured; numbers ascend."""
@@ -362,8 +364,17 @@ class Measurements:
 
     @property
     def last(self) -> "Measurements":
-        """The measurements after the last epoch."""
-        return self.at(epoch=max(self.labels("epoch")))
+        """The measurements after the last measured epoch, of each training its own."""
+        there = self._dataset["_there"]
+        if "epoch" not in there.dims:
+            raise ValueError("epoch must be open, but was closed or never measured")
+        place = xr.DataArray(np.arange(there.sizes["epoch"]), dims="epoch")
+        last = place.where(there, -1).max("epoch")
+        if (last == last.max()).where(last >= 0, True).all():  # one and the same for all
+            return self.at(epoch=self._dataset["epoch"].values[int(last.max())])
+        dataset = self._dataset.isel(epoch=last).drop_vars("epoch")
+        dataset["_there"] = dataset["_there"] & (last >= 0)
+        return Measurements(dataset)
 
     def common_accuracy(self) -> float:
         """Highest accuracy, in whole percent, that every network reached in its training."""
@@ -421,10 +432,20 @@ def _indexers(array, keys):
         if isinstance(value, list | tuple)
         else _place(array, key, value)
         for key, value in keys.items()
+        if not _closed_at(array, key, value)
     }
 
 
+def _closed_at(array, key, value):
+    """Whether a key is closed, at this very value: then there is nothing to choose."""
+    closed = key in array.coords and not array.coords[key].dims
+    return closed and array.coords[key].item() == value
+
+
 def _place(array, key, value):
+    if key in array.coords and not array.coords[key].dims:  # closed
+        held = array.coords[key].item()
+        raise ValueError(f"{key} must be left out: it is closed, at {held!r}, got {value!r}")
     if key == "seed" or key not in array.dims:
         open_keys = ", ".join(str(name) for name in array.dims if name != "seed")
         raise ValueError(f"key must be one of {open_keys or 'none: all are closed'}, got {key!r}")

@@ -6,11 +6,13 @@ record. Each is written whole, and the pair is good at every moment: a kill in b
 and mended by the next :func:`load`.
 """
 
+import fcntl
 import hashlib
 import io
 import json
 import os
 from collections.abc import Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -97,7 +99,15 @@ class Result:
 
     @cached_property
     def measured(self) -> Measurements:
-        """All measurements, labelled."""
+        """All measurements, labelled.
+
+        Raises
+        ------
+        ValueError
+            If the result was stored without records.
+        """
+        if not any(unit.records for unit in self.units):
+            raise ValueError(f"{self!r} was stored without records: it tells what it cost")
         return Measurements.of(self.table, self.keys)
 
     def at(self, **keys) -> Measurements:
@@ -187,14 +197,16 @@ def save(result: Result, folder: str | os.PathLike, *, records: bool = True) -> 
         lines = _to_csv(result.table)
         content["types"] = _types(result.table)
         content["records"] = hashlib.sha256(lines).hexdigest()
-        write_whole(_next(file), lines)
     content["sha256"] = digest(content)
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
-    write_whole(file, (text + "\n").encode())
-    if records:
-        os.replace(_next(file), file.with_suffix(".csv"))
-    else:
-        file.with_suffix(".csv").unlink(missing_ok=True)
+    with _locked(file):
+        if records:
+            write_whole(_next(file), lines)
+        write_whole(file, (text + "\n").encode())
+        if records:
+            os.replace(_next(file), file.with_suffix(".csv"))
+        else:
+            file.with_suffix(".csv").unlink(missing_ok=True)
     return file
 
 
@@ -261,6 +273,18 @@ def _unit(unit, origins, table):
 # Records as lines --------------------------------------------------------------------------
 
 
+@contextmanager
+def _locked(file):
+    """Alone among those who write, or mend, results beside this file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _next(file):
     """Where the records wait until the JSON file that belongs to them is in its place."""
     return file.with_suffix(".csv.next")
@@ -284,13 +308,22 @@ def _to_csv(table):
 
 
 def _table(file, content):
-    for place in (file.with_suffix(".csv"), _next(file)):
-        lines = place.read_bytes() if place.is_file() else b""
-        if hashlib.sha256(lines).hexdigest() == content["records"]:
-            break
-    else:
+    lines = _lines(file.with_suffix(".csv"), content)
+    if lines is None:  # a kill came between its two files, or somebody is writing them
+        with _locked(file):
+            lines = _lines(file.with_suffix(".csv"), content)
+            if lines is None:
+                lines = _lines(_next(file), content)
+                if lines is not None:
+                    with suppress(OSError):  # it can be read, if not mended
+                        os.replace(_next(file), file.with_suffix(".csv"))
+    if lines is None:
         raise ValueError("its records are missing or do not match their checksum")
-    if place == _next(file):
-        os.replace(place, file.with_suffix(".csv"))
     table = pd.read_csv(io.BytesIO(lines), dtype=str, keep_default_na=False)
     return table.astype(content["types"])  # from text, so that no digit is lost
+
+
+def _lines(place, content):
+    """The records in a file, if they are those that belong to the content."""
+    lines = place.read_bytes() if place.is_file() else b""
+    return lines if hashlib.sha256(lines).hexdigest() == content["records"] else None

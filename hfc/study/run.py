@@ -25,13 +25,16 @@ from hfc import data
 from hfc.files import write_whole
 from hfc.machine import default_device, progress_bar, threads
 from hfc.study import catalogue
-from hfc.study.code import code_hash, digest
+from hfc.study.code import closure, code_hash, digest
 from hfc.study.provenance import provenance, versions
 from hfc.study.results import Result, Unit, load, merged, path, save
 from hfc.study.settings import Settings, as_json
 from hfc.study.unit import compute, seeded
 
 __all__ = ["identity", "image_passes", "run", "unit_code"]
+
+_LOADED = time.time()
+_DAY = 86_400  # seconds, after which nobody is writing a file any more
 
 
 def run(
@@ -45,6 +48,7 @@ def run(
     scheduler: str | None = None,
     progress: bool = True,
     records: bool = True,
+    shrink: bool = False,
     **changes,
 ) -> Result:
     """Run an experiment, one independent unit for each seed of each condition.
@@ -73,8 +77,10 @@ def run(
         Whether to show a progress bar.
     records : bool
         Whether the result in ``folder`` keeps what was measured, or only what it cost.
+    shrink : bool
+        Whether the result in ``folder`` may lose seeds that other code or settings computed.
     **changes
-        Settings that differ from the scale's.
+        Settings that differ from the scale's; what a condition sets itself stays.
 
     Returns
     -------
@@ -93,9 +99,12 @@ def run(
     experiment = catalogue.experiment(name)
     chosen = catalogue.scale(name, scale)
     conditions = list(chosen.each(dataset=dataset, **changes))
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not seeds or len(set(seeds)) < len(seeds):
+    chosen_seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not chosen_seeds or len(set(chosen_seeds)) < len(chosen_seeds):
         raise ValueError(f"seeds must be at least one and all different, got {seeds}")
+    seeds = chosen_seeds
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     if experiment.check is not None:
         for condition in conditions:
             experiment.check(condition.settings)
@@ -106,10 +115,29 @@ def run(
     def task(condition, seed):
         settings = seeded(condition.settings, seed)
         own = identity(settings, experiment.measure, code, files)
-        return _Task(name, scale, condition.label, settings, own, code, folder)
+        return _Task(name, scale, condition.label, settings, own, code, threads(), folder)
+
+    def others(units):
+        """Of the stored units those of other seeds that belong to the same result."""
+        known = {digest(condition.label): condition for condition in conditions}
+        return [
+            u
+            for u in units
+            if u.seed not in seeds
+            and (u.records or not records)
+            and digest(u.label) in known
+            and task(known[digest(u.label)], u.seed).identity == u.identity
+        ]
 
     tasks = [task(condition, seed) for seed in seeds for condition in conditions]
     grown = _units_of(folder, name, scale, dataset)
+    lost = {u.seed for u in grown if u.records} - {u.seed for u in others(grown)} - set(seeds)
+    if lost and not shrink:
+        raise ValueError(
+            f"seeds must hold {', '.join(map(str, sorted(lost)))}, too, or folder be another one: "
+            f"other code or settings computed those in {path(folder, name, scale, dataset)}, "
+            "which would be lost"
+        )
     done = {t.title: t.stored() or t.found_in(grown) for t in tasks}
     left = [t for t in tasks if done[t.title] is None]
     if left and folder is not None:
@@ -144,22 +172,24 @@ def run(
     settings = as_json(shared, conditions=chosen.conditions)
     result = Result(name, scale, dataset, settings, experiment.keys, list(done.values()))
     if folder is not None:
-        by_label = {digest(condition.label): condition for condition in conditions}
-        others = [
-            unit
-            for unit in grown
-            if unit.seed not in seeds
-            and (unit.records or not records)
-            and digest(unit.label) in by_label
-            and task(by_label[digest(unit.label)], unit.seed).identity == unit.identity
-        ]
-        save(merged(result, others), folder, records=records)
+        now = _units_of(folder, name, scale, dataset)  # another run may have added to them
+        save(merged(result, others(now)), folder, records=records)
     return result
 
 
 def unit_code(measure: Callable) -> str:
-    """Hash of the code that a unit's numbers come from: its training and its measure."""
-    return code_hash(("hfc.study.unit", measure.__module__))
+    """Hash of the code that a unit's numbers come from: its training and its measure.
+
+    Raises
+    ------
+    RuntimeError
+        If a file of that code has changed since it was loaded.
+    """
+    modules = ("hfc.study.unit", measure.__module__)
+    for name, file in closure(modules).items():
+        if file.stat().st_mtime > _LOADED:
+            raise RuntimeError(f"{name} has changed since it was loaded; start Python anew")
+    return code_hash(modules)
 
 
 def identity(settings: Settings, measure: Callable, code: str, files: str) -> str:
@@ -226,6 +256,7 @@ class _Task:
     settings: Settings
     identity: str
     code: str
+    threads: int
     folder: Path | None
 
     @property
@@ -272,19 +303,22 @@ class _Task:
             self.tidy()
 
     def tidy(self):
-        """Remove what a finished unit no longer needs: checkpoints, halves of files."""
+        """Remove what a finished unit no longer needs: checkpoints, halves of old files."""
         kept = self.file("json")
         for rest in kept.parent.iterdir():
+            half = rest.name.startswith(".")
             if rest != kept and rest.name.lstrip(".").startswith(f"{kept.stem}."):
-                rest.unlink()
+                with contextlib.suppress(FileNotFoundError):  # another run was faster
+                    if not half or time.time() - rest.stat().st_mtime > _DAY:
+                        rest.unlink()
 
     def compute(self, progress) -> Unit:
         measure = catalogue.experiment(self.name).measure
-        origin = provenance(default_device(), threads(), self.code)
+        origin = provenance(default_device(), self.threads, self.code)
         made = compute(
             self.settings,
             measure,
-            threads=threads(),
+            threads=self.threads,
             resume=self.file(f"{self.identity[:8]}.pt"),  # no other settings, no other code
             progress=progress,
         )
@@ -298,7 +332,9 @@ def _attempt(task, progress, parent):
     if parent not in (None, os.getpid()):  # in a worker of this machine
         _end_with(parent)
     try:
-        return task, task.compute(progress)
+        unit = task.compute(progress)
+        digest(asdict(unit))  # fails here, not where it is stored
+        return task, unit
     except (data.DatasetError, FloatingPointError) as error:  # says all there is to say
         return task, str(error)
     except Exception:  # reported at the end, so that the other units are not lost
@@ -344,6 +380,4 @@ def _units_of(folder, name, scale, dataset):
 def _jobs(jobs, units):
     if jobs is None:
         jobs = 1 if torch.cuda.is_available() else joblib.cpu_count()
-    if jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {jobs}")
     return max(1, min(jobs, units))

@@ -56,6 +56,8 @@ def judge(name: str, *, scale: str = "cpu", dataset: str = "cifar10") -> str:
         found = [load(experiment, scale=scale, dataset=dataset) for experiment in needed]
     except FileNotFoundError:
         return "not tested"
+    if not all(unit.records for result in found for unit in result.units):
+        return "not tested"
     if any(len(result.seeds) < 2 for result in found):  # no interval, no verdict
         return "not tested"
     return catalogue.rules()[name](claim, *found)
