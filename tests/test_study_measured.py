@@ -195,7 +195,7 @@ def test_a_closed_key_is_closed(attacked):
     for part in (plain, plain.x):
         with pytest.raises(ValueError, match="net must be left out: it is closed, at 'plain', got"):
             part.at(net="robust")
-        with pytest.raises(ValueError, match="epsilon must be left out: it is closed, at 0.01"):
+        with pytest.raises(ValueError, match=r"epsilon must be left out: it is closed, at 0\.01"):
             part.at(epsilon=0)
     assert plain.at(net="plain").x.values == plain.x.at(net="plain").values == plain.x.values
 

@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import json
 import logging
-import math
 import os
 import re
 import shutil
