@@ -443,7 +443,10 @@ def test_a_failed_save_leaves_a_whole_result(step, moment, is_new, before, tmp_p
             loaded(tmp_path)
     else:
         assert loaded(tmp_path) == wanted
-        assert loaded(tmp_path) == wanted  # the first one has mended it
+        if is_new:  # reading it has mended it
+            kept = ["quick-synthetic.csv", "quick-synthetic.json"]
+            assert names(tmp_path / "watching") == kept
+        assert loaded(tmp_path) == wanted
     save(NEW, tmp_path)
     assert loaded(tmp_path) == NEW
     assert names(tmp_path / "watching") == ["quick-synthetic.csv", "quick-synthetic.json"]
@@ -492,6 +495,31 @@ def test_killed_while_it_saves(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert loaded(tmp_path) == NEW
+
+
+WRITING = """
+import sys
+from tests.test_study_results import NEW, OLD, save
+
+print("ready", flush=True)
+while True:
+    for result in (OLD, NEW):
+        save(result, sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_what_somebody_else_is_writing_can_be_read(tmp_path):
+    save(OLD, tmp_path)
+    command = [sys.executable, "-c", WRITING, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+        try:
+            assert writer.stdout.readline() == "ready\n"
+            seen = [loaded(tmp_path).seeds for _ in range(300)]
+            assert writer.poll() is None
+        finally:
+            writer.kill()
+    assert {tuple(seeds) for seeds in seen} == {(0,), (0, 1)}
 
 
 # The committed results ---------------------------------------------------------------------

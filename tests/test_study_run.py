@@ -370,13 +370,15 @@ def test_a_damaged_result_is_made_again_from_its_units(bench, finished, wanted_p
 def test_a_result_loses_no_seeds_unless_it_may(bench, finished, wanted_pair):
     text = "seeds must hold 0, 1, too, or folder be another one: other code or settings computed"
     with pytest.raises(ValueError, match=text):
-        bench.run(finished, seeds=[2], dropout=0.5)
+        bench.run(finished, seeds=[2], dropout=0.5, shrink=False)
     assert bench.calls == []
     assert stored(finished) == wanted_pair
-    other = bench.run(finished, seeds=[2], dropout=0.5, shrink=True)
+    other = bench.run(finished, seeds=[2], dropout=0.5)
     assert stored(finished) == other
     assert stored(finished).seeds == [2]  # units of other settings are not mixed in
-    grown = bench.run(finished, seeds=3)
+    bench.run(finished, seeds=[7], dropout=0.5, shrink=False)  # nothing would be lost
+    assert stored(finished).seeds == [2, 7]
+    grown = bench.run(finished, seeds=(0, 2, 7), shrink=False)  # all are done again
     assert stored(finished) == grown
 
 
@@ -408,7 +410,7 @@ def test_the_cost_alone_can_be_kept(bench, finished, wanted_pair):
     ids=str,
 )
 def test_other_settings_are_done_again(changes, bench, finished):
-    first = bench.run(finished, seeds=1, shrink=True, **changes)
+    first = bench.run(finished, seeds=1, **changes)
     own = [("vanilla", 0)] * 2  # what the other condition sets itself stays as it was
     assert bench.calls == (own if {"norm", "recipe"} & changes.keys() else both(0))
     assert bench.run(finished, seeds=1, **changes) == first
@@ -417,14 +419,14 @@ def test_other_settings_are_done_again(changes, bench, finished):
 
 def test_another_number_of_threads_is_done_again(bench, finished, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", str(int(os.environ.get("OMP_NUM_THREADS", 1)) + 1))
-    bench.run(finished, seeds=1, shrink=True)
+    bench.run(finished, seeds=1)
     assert bench.calls == both(0)
 
 
 def test_another_measure_is_done_again(bench, finished, monkeypatch):
     other = bench.experiment(measure=lambda *given: [{"images": "test", "radius": 2, "low": 0.5}])
     monkeypatch.setitem(catalogue.experiments(), "pair", other)
-    assert set(bench.run(finished, seeds=1, shrink=True).table["low"]) == {0.5}
+    assert set(bench.run(finished, seeds=1).table["low"]) == {0.5}
 
 
 def test_another_condition_leaves_the_others(bench, finished, monkeypatch):
@@ -561,7 +563,7 @@ def test_leftovers_of_a_kill_go(bench, finished):
     for days, ending in ((2, "abcdefgh"), (0, "ijklmnop")):
         half = place / f".vanilla-seed-1.12345678.pt.{ending}"
         half.write_bytes(b"half")
-        os.utime(half, 2 * [time.time() - days * 86_400])
+        os.utime(half, 2 * (time.time() - days * 86_400,))
     bench.run(finished, seeds=[1])
     # The young half may be one that somebody is writing.
     rest = ["vanilla-seed-11.12345678.pt", ".vanilla-seed-1.12345678.pt.ijklmnop"]

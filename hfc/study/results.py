@@ -232,20 +232,13 @@ def load(
             f"no result {file}; make it by: python -m hfc reproduce {experiment} "
             f"--scale {scale} --data {dataset} --folder {folder}"
         )
+    told = (experiment, scale, dataset)
+    with suppress(*_DAMAGE):
+        return _read(file, file.with_suffix(".csv"), told)
     try:
-        content = json.loads(file.read_bytes())
-        if not isinstance(content, dict):
-            raise ValueError(f"it holds no result but {type(content).__name__}")
-        found = content.pop("sha256")
-        if found != digest(content):
-            raise ValueError("its numbers do not match its checksum")
-        told = tuple(content[name] for name in ("experiment", "scale", "dataset"))
-        if told != (experiment, scale, dataset):
-            raise ValueError(f"it holds the result {', '.join(told)}")
-        table = None if content["records"] is None else _table(file, content)
-        units = [_unit(unit, content["origins"], table) for unit in content["units"]]
-        return Result(*told, content["settings"], tuple(content["keys"]), units)
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        with _locked(file):  # nobody is writing any more
+            return _mended(file, told)
+    except _DAMAGE as error:
         raise ValueError(f"{file} is damaged: {error}; run the experiment again") from error
 
 
@@ -256,6 +249,38 @@ def merged(result: Result, others: Sequence[Unit]) -> Result:
     return replace(
         result, units=sorted(units.values(), key=lambda u: (u.seed, order[digest(u.label)]))
     )
+
+
+_DAMAGE = (ValueError, KeyError, TypeError, IndexError, RecursionError)  # what damage leads to
+
+
+def _read(file, lines, told):
+    """The result in two files; one of ``_DAMAGE`` if they are no pair, or another result."""
+    content = json.loads(file.read_bytes())
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds no result but {type(content).__name__}")
+    found = content.pop("sha256")
+    if found != digest(content):
+        raise ValueError("its numbers do not match its checksum")
+    holds = tuple(content[name] for name in ("experiment", "scale", "dataset"))
+    if holds != told:
+        raise ValueError(f"it holds the result {', '.join(holds)}")
+    table = None if content["records"] is None else _table(lines, content)
+    units = [_unit(unit, content["origins"], table) for unit in content["units"]]
+    return Result(*told, content["settings"], tuple(content["keys"]), units)
+
+
+def _mended(file, told):
+    """The same; if a kill came between the two files, the records come into their place."""
+    try:
+        return _read(file, file.with_suffix(".csv"), told)
+    except _DAMAGE:
+        with suppress(*_DAMAGE):
+            result = _read(file, _next(file), told)
+            with suppress(OSError):  # it can be read, if not mended
+                os.replace(_next(file), file.with_suffix(".csv"))
+            return result
+        raise
 
 
 def _unit(unit, origins, table):
@@ -307,23 +332,9 @@ def _to_csv(table):
     return table.to_csv(index=False).encode()
 
 
-def _table(file, content):
-    lines = _lines(file.with_suffix(".csv"), content)
-    if lines is None:  # a kill came between its two files, or somebody is writing them
-        with _locked(file):
-            lines = _lines(file.with_suffix(".csv"), content)
-            if lines is None:
-                lines = _lines(_next(file), content)
-                if lines is not None:
-                    with suppress(OSError):  # it can be read, if not mended
-                        os.replace(_next(file), file.with_suffix(".csv"))
-    if lines is None:
+def _table(place, content):
+    lines = place.read_bytes() if place.is_file() else b""
+    if hashlib.sha256(lines).hexdigest() != content["records"]:
         raise ValueError("its records are missing or do not match their checksum")
     table = pd.read_csv(io.BytesIO(lines), dtype=str, keep_default_na=False)
     return table.astype(content["types"])  # from text, so that no digit is lost
-
-
-def _lines(place, content):
-    """The records in a file, if they are those that belong to the content."""
-    lines = place.read_bytes() if place.is_file() else b""
-    return lines if hashlib.sha256(lines).hexdigest() == content["records"] else None
