@@ -13,9 +13,9 @@ An experiment is at home in its chapter's room (``hfc.study.low_and_high``, ...)
 ``show``.
 """
 
-from hfc.study.live import dataset, live, live_network
+from hfc.study.live import dataset, kept, live, live_network
 from hfc.study.results import load
 from hfc.study.scoreboard import scoreboard
 from hfc.study.verdict import claims, verdict
 
-__all__ = ["claims", "dataset", "live", "live_network", "load", "scoreboard", "verdict"]
+__all__ = ["claims", "dataset", "kept", "live", "live_network", "load", "scoreboard", "verdict"]

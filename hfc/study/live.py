@@ -7,18 +7,22 @@ seconds; what depends on changed code or settings is done again.
 
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from hfc import data
 from hfc.data import ImageSet
 from hfc.machine import using_threads
 from hfc.study import catalogue, run, unit
+from hfc.study.code import code_hash, digest
+from hfc.study.provenance import versions
 from hfc.study.results import Result
-from hfc.training import History
+from hfc.training import History, Recipe
 
-__all__ = ["dataset", "folder", "live", "live_network"]
+__all__ = ["dataset", "folder", "kept", "live", "live_network"]
 
 
 def dataset() -> str:
@@ -32,6 +36,25 @@ def folder() -> Path:
     if (checkout / "pyproject.toml").is_file():
         return checkout / "_build" / "live"
     return Path("~/.cache/hfc/live").expanduser()
+
+
+def kept(name: str, recipe: Recipe) -> Path:
+    """Where a chapter keeps a training by hand: what :func:`hfc.training.fit` takes as ``resume``.
+
+    Parameters
+    ----------
+    name : str
+        A name for the training.
+    recipe : Recipe
+
+    Returns
+    -------
+    Path
+        One for each recipe, data set of the chapters, number of threads and state of the code.
+    """
+    code = code_hash(("hfc.training", "hfc.models", "hfc.data"))
+    own = digest([asdict(recipe), dataset(), code, versions(), torch.get_num_threads()])
+    return folder() / "by-hand" / f"{name}-{own[:16]}.pt"
 
 
 def live(name: str, seeds: int = 3, **changes) -> Result:
