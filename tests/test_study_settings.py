@@ -229,7 +229,7 @@ def tiny(monkeypatch):
             "condition {'kind': 'short'}: epochs must name one from 1 to 1, got (2, 3)",
         ),
         ({"seeds": 0}, "seeds must be at least one and all different, got 0"),
-        ({"seeds": []}, "seeds must be at least one and all different, got 0"),
+        ({"seeds": []}, "seeds must be at least one and all different, got []"),
         ({"seeds": [1, 2, 1]}, "seeds must be at least one and all different, got [1, 2, 1]"),
         ({"jobs": 0}, "jobs must be at least 1, got 0"),
         ({"jobs": -1}, "jobs must be at least 1, got -1"),
