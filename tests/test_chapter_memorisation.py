@@ -232,6 +232,7 @@ def test_hfc_can_be_memorised_and_says_nothing_of_full_images():
 def test_without_clouds_high_frequencies_carry_what_is_memorised(one_thread):
     true = data.load("synthetic", "train", size=1000, hfc_strength=1)
     given = {"shuffled": data.shuffle_labels(true, 1), "torch": torch, "display": display}
+    given["study"] = study
     on_grey = run("import dataclasses", **given, component_accuracy=component_accuracy)["on_grey"]
     assert on_grey.original[8] > 0.9
     assert on_grey.low[4] < 0.4
