@@ -679,13 +679,13 @@ changes["recipe"] = {"epochs": 4, "batch_size": 20}
 if name != "observation":
     changes |= {"epochs": (1, 2, 4), "components": ("low",)}
 
-def work(place):
+def work(place, jobs):
     run(name, seeds=2, folder=folder / place, jobs=jobs, progress=False, **changes)
 
 load_all_of_torch()
-finish(lambda: work("undisturbed"))
-how = {"growth": 2.0} if jobs == 1 else {"longest": 8.0, "growth": 3.0}
-assert until_done(lambda: work("killed"), **how) >= 3
+finish(lambda: work("undisturbed", 1))
+how = {"growth": 2.0} if jobs == 1 else {"longest": 4.0, "growth": 8.0}
+assert until_done(lambda: work("killed", jobs), **how) >= 3
 """
 
 
