@@ -17,26 +17,37 @@ window.FontAwesomeConfig = { autoReplaceSvg: "nest" };
 })();
 
 // What a screen reader says. The themes name every fold "Toggle hidden content"; here a fold is
-// called what is written on it. A slider is called what its label says, and its value is read
-// out as it is shown.
+// called what is written on it, and one in the list of pages after its page. A button's name holds
+// what it shows. A slider is called what its label says, and its value is read out as it is shown.
 addEventListener("load", () => {
+  const all = (selector) => document.querySelectorAll(selector);
   const set = (element, attribute, text) => {
     if (element && element.getAttribute(attribute) !== text) element.setAttribute(attribute, text);
   };
-  for (const summary of document.querySelectorAll("details.hide > summary")) {
-    summary.removeAttribute("aria-label");
-  }
-  for (const button of document.querySelectorAll(".admonition-title > .toggle-button")) {
-    set(button, "aria-label", button.parentElement.textContent.trim());
-  }
-  const nameSliders = () => {
-    for (const widget of document.querySelectorAll(".widget-slider")) {
+  const nameAll = () => {
+    for (const named of all("details.hide > summary, .search-button-field")) {
+      named.removeAttribute("aria-label");
+    }
+    for (const summary of all(".has-children > details > summary")) {
+      const page = summary.parentElement.previousElementSibling.textContent.trim();
+      set(summary, "aria-label", `Pages of ${page}`);
+    }
+    for (const button of all(".admonition-title > .toggle-button")) {
+      set(button, "aria-label", button.parentElement.textContent.trim());
+    }
+    for (const icon of all(".theme-switch-button svg:has(> title)")) {
+      icon.querySelector("title").remove();
+      icon.removeAttribute("aria-labelledby");
+      icon.setAttribute("aria-hidden", "true");
+    }
+    for (const widget of all(".widget-slider")) {
       const slider = widget.querySelector("[role=slider]");
       set(slider, "aria-label", widget.querySelector(".widget-label").textContent);
       set(slider, "aria-valuetext", widget.querySelector(".widget-readout").textContent);
     }
   };
-  new MutationObserver(nameSliders).observe(document.body, {
+  nameAll();
+  new MutationObserver(nameAll).observe(document.body, {
     subtree: true,
     childList: true,
     characterData: true,
