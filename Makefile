@@ -63,7 +63,8 @@ check: lint
 	  --numprocesses 2 --hypothesis-profile quick
 
 test: lint book
-	@$(BIN)/python -m pytest hfc tests book/*.ipynb --nbval-lax --nbval-current-env \
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest hfc tests --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest book/*.ipynb --nbval-lax --nbval-current-env \
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 900
 
 benchmark: $(READY)

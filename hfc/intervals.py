@@ -11,7 +11,7 @@
 import math
 from collections.abc import Sequence
 
-from scipy import stats
+from scipy.special import stdtrit
 
 __all__ = ["mean_interval", "wilson_interval"]
 
@@ -44,7 +44,7 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[floa
     if n == 1:
         return mean, math.nan, math.nan
     error = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * error
+    half = stdtrit(n - 1, (1 + level) / 2) * error
     return mean, mean - half, mean + half
 
 
@@ -72,6 +72,8 @@ def wilson_interval(count: int, n: int, *, level: float = 0.95) -> tuple[float, 
     -----
     Wilson 1927. It covers the luck of which images were drawn, not that of training.
     """
+    from scipy import stats  # takes as long to import as all the rest, and is seldom asked
+
     _check_level(level)
     for name, number in (("count", count), ("n", n)):
         if not float(number).is_integer():

@@ -24,7 +24,7 @@ ORDER = (
     ("display",),
     ("study.settings", "study.code"),
     ("study.provenance",),
-    ("study.measured",),
+    ("study.measured", "study.identity"),
     ("study.results",),
     ("study.unit", "study.catalogue"),
     ("study.verdict", "study.run", "study.wanted"),

@@ -12,6 +12,7 @@ from torch import nn
 from hfc import data, frequency, kernels, models
 from hfc.data import ImageSet
 from hfc.evaluation import radius_sweep
+from hfc.machine import autocast
 from hfc.robustness import Flag, joint_bound, low_pass_bound, robust_accuracy
 from hfc.study import catalogue
 from hfc.study.heuristics import measure as heuristics
@@ -83,7 +84,8 @@ def test_chosen_images_and_components_alone_are_measured(sets):
 def test_what_is_observed_is_the_sweep(sets):
     model, chosen = network("batch"), settings("observation", radii=(0, 4, 16))
     found = table(low_and_high.observe(model, *sets, chosen), "copies", "radius")
-    wanted = radius_sweep(model, sets[1], (0, 4, 16), mean=sets[0].mean_colour)
+    with autocast("cpu"):
+        wanted = radius_sweep(model, sets[1], (0, 4, 16), mean=sets[0].mean_colour)
     pd.testing.assert_frame_equal(found, wanted, check_index_type=False)
     four = found[["only_low", "only_high", "both", "neither"]].sum(axis=1)
     assert (four == found["n"]).all()

@@ -162,7 +162,8 @@ def test_units_are_what_the_rooms_compute(wanted):
         recipe = dataclasses.replace(TINY["recipe"], seed=seed)
         with using_threads(1):
             history = training.fit(model, train_set, recipe, progress=False)
-            sweep = radius_sweep(model, test_set, (2, 8), mean=train_set.mean_colour)
+            with autocast("cpu"):
+                sweep = radius_sweep(model, test_set, (2, 8), mean=train_set.mean_colour)
         assert unit.records == sweep.reset_index().to_dict("records")
         assert unit.training["train_accuracy"] == history.rows[-1]["train_accuracy"]
         assert unit.training["parameters"] == sum(p.numel() for p in model.parameters())
@@ -570,6 +571,37 @@ def test_leftovers_of_a_kill_go(bench, finished):
     assert bench.files(finished) == sorted([*FILES, *rest])
 
 
+def networks(folder):
+    """Those that are kept, and when each was written."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "networks").glob("*")}
+
+
+def test_a_network_is_trained_once_for_all_that_measure_it(tmp_path, wanted):
+    tiny(tmp_path)
+    kept = networks(tmp_path)
+    assert len(kept) == 2  # seeds
+    for changes in ({"radii": (4,)}, {"test_size": 20}):
+        again, alone = tiny(tmp_path, **changes), tiny(**changes)
+        assert numbers(again) == numbers(alone)
+        assert numbers(again) != numbers(wanted)
+        assert networks(tmp_path) == kept
+    tiny(tmp_path, train_size=80)
+    assert len(networks(tmp_path)) == 4
+
+
+def test_a_unit_of_a_network_that_is_kept_says_what_its_training_took(tmp_path):
+    long = {"seeds": 1, "recipe": {"epochs": 60}}
+    first = tiny(tmp_path, **long).units[0]
+    again = tiny(tmp_path, **long, test_size=20).units[0]
+    assert again.training["seconds"] == first.training["seconds"]
+    assert again.provenance["seconds"] >= again.training["seconds"] > 0
+
+
+def test_a_network_that_was_measured_on_the_way_is_its_units_own(tmp_path):
+    tiny(tmp_path, epochs=(1,))
+    assert not (tmp_path / "networks").exists()
+
+
 def test_a_failure_is_reported_and_the_others_are_kept(bench, tmp_path, wanted_pair):
     bench.fail_for = ("50 % mixup", 0)
     text = "^pair: 1 of 4 units failed\n50 % mixup, seed 0: Traceback"
@@ -788,14 +820,14 @@ def test_a_live_network_is_that_of_the_unit(bench, own_folder, wanted_pair):
 
 def test_a_live_network_is_kept(bench, own_folder):
     first = live_network("pair", progress=False)
-    (kept,) = own_folder.glob("pair/*")
+    (kept,) = own_folder.rglob("*.pt")
     again = live_network("pair", progress=False)
     for one, other in zip(first[0].parameters(), again[0].parameters(), strict=True):
         assert one.equal(other)
     assert [row["seconds"] for row in again[3].rows] == [row["seconds"] for row in first[3].rows]
-    assert list(own_folder.glob("pair/*")) == [kept]
+    assert list(own_folder.rglob("*.pt")) == [kept]
     live_network("pair", net="vanilla", dropout=0.5, progress=False)
-    assert len(list(own_folder.glob("pair/*"))) == 2
+    assert len(list(own_folder.rglob("*.pt"))) == 2
 
 
 @pytest.mark.parametrize(

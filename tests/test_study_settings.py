@@ -14,8 +14,9 @@ from hfc import models
 from hfc.frequency import COMPONENTS
 from hfc.study import catalogue
 from hfc.study.code import digest
+from hfc.study.identity import identity
 from hfc.study.robustness.experiments import Attacked, Filtered, Remedied, Smoothed
-from hfc.study.run import identity, run
+from hfc.study.run import run
 from hfc.study.settings import QUICK, Experiment, Scale, Settings, as_json, grid
 from hfc.study.unit import seeded
 from hfc.study.verdict import claims

@@ -15,9 +15,10 @@ from torch import nn
 
 from hfc import data
 from hfc.data import ImageSet
-from hfc.machine import using_threads
+from hfc.machine import threads, using_threads
 from hfc.study import catalogue, run, unit
 from hfc.study.code import code_hash, digest
+from hfc.study.identity import network_file
 from hfc.study.provenance import versions
 from hfc.study.results import Result
 from hfc.training import History, Recipe
@@ -69,10 +70,13 @@ def live(name: str, seeds: int = 3, **changes) -> Result:
     -------
     Result
     """
+    return run.run(name, "quick", dataset(), seeds, folder=_place(changes), shrink=True, **changes)
+
+
+def _place(changes):
     told = (f"{key}-{value}" for key, value in sorted(changes.items()))
     changed = re.sub(r"[^\w.-]+", "-", "-".join(told))
-    place = folder() / changed if changed else folder()
-    return run.run(name, "quick", dataset(), seeds, folder=place, shrink=True, **changes)
+    return folder() / changed if changed else folder()
 
 
 def live_network(
@@ -109,9 +113,7 @@ def live_network(
         raise ValueError(f"{name} has no condition {label} at scale quick, only {known}")
     changes = {key: value for key, value in where.items() if key not in label}
     settings = unit.seeded(chosen[0].settings.changed(**changes), seed)
-    measure = catalogue.experiment(name).measure
     files = data.content_digest(settings.dataset)
-    own = run.identity(settings, measure, run.unit_code(measure), files)
-    with using_threads(run.threads()):
-        kept = folder() / name / f"network-{own[:16]}.pt"
+    with using_threads(threads()):
+        kept = network_file(_place(changes), settings, files)
         return unit.train(settings, resume=kept, progress=progress)

@@ -1,7 +1,7 @@
 """Run an experiment: settings in, a :class:`~hfc.study.results.Result` out.
 
-A unit of work is one seed of one condition. Its *identity* is what its numbers depend on:
-settings, seed, threads, the code it can reach, the data's files, the versions of torch and numpy.
+A unit of work is one seed of one condition; its numbers depend on its identity only
+(:mod:`hfc.study.identity`).
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -25,15 +25,15 @@ from hfc import data
 from hfc.files import write_whole
 from hfc.machine import default_device, progress_bar, threads
 from hfc.study import catalogue
-from hfc.study.code import closure, code_hash, digest
-from hfc.study.provenance import provenance, versions
+from hfc.study.code import digest
+from hfc.study.identity import identity, network_file, unit_code
+from hfc.study.provenance import provenance
 from hfc.study.results import Result, Unit, load, merged, path, save
 from hfc.study.settings import Settings, as_json
 from hfc.study.unit import compute, seeded
 
-__all__ = ["identity", "image_passes", "run", "unit_code"]
+__all__ = ["image_passes", "run"]
 
-_LOADED = time.time()
 _DAY = 86_400  # seconds, after which nobody is writing a file any more
 
 
@@ -67,7 +67,8 @@ def run(
         Where to keep every finished unit, the checkpoint of every unfinished one and, at the
         end, the result. A run that was stopped goes on from there, to the same numbers, and a
         result grows by the seeds that it does not have. Units of another identity are done
-        again.
+        again. Trained networks are kept under ``networks``, for all experiments that train the
+        same ones.
     jobs : int, optional
         Units at a time; default one a core, on a GPU one, on a cluster as many as it takes.
         Each has :func:`hfc.machine.threads` threads, however many there are.
@@ -115,7 +116,10 @@ def run(
     def task(condition, seed):
         settings = seeded(condition.settings, seed)
         own = identity(settings, experiment.measure, code, files)
-        return _Task(name, scale, condition.label, settings, own, code, threads(), folder)
+        network = None
+        if folder is not None and settings.epochs is None:  # else its history has what was measured
+            network = network_file(folder, settings, files)
+        return _Task(name, scale, condition.label, settings, own, code, threads(), folder, network)
 
     def others(units):
         """Of the stored units those of other seeds that belong to the same result."""
@@ -177,52 +181,6 @@ def run(
     return result
 
 
-def unit_code(measure: Callable) -> str:
-    """Hash of the code that a unit's numbers come from: its training and its measure.
-
-    Raises
-    ------
-    RuntimeError
-        If a file of that code has changed since it was loaded.
-    """
-    modules = ("hfc.study.unit", measure.__module__)
-    for name, file in closure(modules).items():
-        if file.stat().st_mtime > _LOADED:
-            raise RuntimeError(f"{name} has changed since it was loaded; start Python anew")
-    return code_hash(modules)
-
-
-def identity(settings: Settings, measure: Callable, code: str, files: str) -> str:
-    """What the numbers of a unit depend on, as a digest.
-
-    Parameters
-    ----------
-    settings : Settings
-        With the unit's seed.
-    measure : callable
-    code : str
-        :func:`unit_code`.
-    files : str
-        :func:`hfc.data.content_digest` of the data.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
-    return digest(
-        {
-            "settings": as_json(settings),
-            "seed": settings.recipe.seed,
-            "measure": f"{measure.__module__}.{measure.__qualname__}",
-            "code": code,
-            "data": files,
-            "threads": threads(),
-            "versions": versions(),
-        }
-    )
-
-
 def image_passes(name: str, scale: str, *, whole: int = 50_000) -> int:
     """What one seed of an experiment costs, as images that go through a network and back.
 
@@ -258,6 +216,7 @@ class _Task:
     code: str
     threads: int
     folder: Path | None
+    network: Path | None
 
     @property
     def seed(self) -> int:
@@ -319,7 +278,8 @@ class _Task:
             self.settings,
             measure,
             threads=self.threads,
-            resume=self.file(f"{self.identity[:8]}.pt"),  # no other settings, no other code
+            # No other settings, no other code.
+            resume=self.network or self.file(f"{self.identity[:8]}.pt"),
             progress=progress,
         )
         origin |= {"data": made["data"], "seconds": made["seconds"]}

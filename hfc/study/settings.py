@@ -137,6 +137,17 @@ class Settings:
             changes = changes | {"recipe": dataclasses.replace(self.recipe, **recipe)}
         return dataclasses.replace(self, **changes)
 
+    def training(self) -> dict:
+        """What decides the trained network, as JSON can hold it, without the seed.
+
+        Networks of experiments that only measure different things are the same.
+        """
+        own = {f.name for f in fields(Settings)} - set(_MEASURED)
+        return {name: value for name, value in as_json(self).items() if name in own}
+
+
+_MEASURED = ("test_size", "epochs", "images", "radii", "components")
+
 
 def _check_names(changes, of):
     known = [f.name for f in fields(of)]

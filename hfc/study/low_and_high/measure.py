@@ -13,7 +13,8 @@ __all__ = ["copies", "observe", "on_copies"]
 
 def observe(model, train_set, test_set, settings):
     """What the network says to the two components, radius by radius (C02)."""
-    sweep = radius_sweep(model, test_set, settings.radii, mean=train_set.mean_colour)
+    with autocast(test_set.images.device):
+        sweep = radius_sweep(model, test_set, settings.radii, mean=train_set.mean_colour)
     return sweep.reset_index().to_dict("records")
 
 
