@@ -590,7 +590,7 @@ def test_a_network_is_trained_once_for_all_that_measure_it(tmp_path, wanted):
 
 
 def test_a_unit_of_a_network_that_is_kept_says_what_its_training_took(tmp_path):
-    long = {"seeds": 1, "recipe": {"epochs": 60}}
+    long = {"seeds": 1, "recipe": Recipe(epochs=60, batch_size=20)}
     first = tiny(tmp_path, **long).units[0]
     again = tiny(tmp_path, **long, test_size=20).units[0]
     assert again.training["seconds"] == first.training["seconds"]

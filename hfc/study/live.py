@@ -10,7 +10,6 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from hfc import data
@@ -51,10 +50,10 @@ def kept(name: str, recipe: Recipe) -> Path:
     Returns
     -------
     Path
-        One for each recipe, data set of the chapters, number of threads and state of the code.
+        One for each recipe, data set of the chapters and state of the code.
     """
     code = code_hash(("hfc.training", "hfc.models", "hfc.data"))
-    own = digest([asdict(recipe), dataset(), code, versions(), torch.get_num_threads()])
+    own = digest([asdict(recipe), dataset(), code, versions()])
     return folder() / "by-hand" / f"{name}-{own[:16]}.pt"
 
 
