@@ -33,6 +33,7 @@ from foolbox.distances import l2, linf
 from torch import Tensor, nn
 
 from hfc import frequency
+from hfc.arguments import Count, Images, Labels, Seed, checked
 from hfc.evaluation import logits
 from hfc.models import check_labels, check_pixels, evaluation_mode, frozen
 
@@ -162,6 +163,7 @@ _CONTROLS = {  # by the p of the norm
 ATTACKS = tuple(_CLASSES)
 
 
+@checked
 def make(
     name: str,
     *,
@@ -228,15 +230,16 @@ def make(
     return attack.repeat(restarts) if restarts > 1 else attack
 
 
+@checked
 def perturb(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Images,
+    labels: Labels,
     attack: str | Attack,
     epsilon: float,
     *,
-    batch_size: int = 250,
-    seed: int = 0,
+    batch_size: Count = 250,
+    seed: Seed = 0,
 ) -> Tensor:
     """Adversarial images.
 
@@ -272,8 +275,6 @@ def perturb(
         HopSkipJump meets a model that answers at random.
     """
     attack = named(attack)
-    if len(images) == 0:
-        raise ValueError("images must hold at least one image, got none")
     check_pixels(images)
     if labels.shape != images.shape[:1]:
         wanted, got = len(images), tuple(labels.shape)
@@ -301,8 +302,8 @@ def _cast(changed, images, dtype):
 
 def run(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Images,
+    labels: Labels,
     attack: Attack,
     epsilon: float | None,
     *,
@@ -321,7 +322,7 @@ def run(
     )
 
 
-def cut(images: Tensor, changed: Tensor, attack: Attack, epsilon: float) -> Tensor:
+def cut(images: Images, changed: Tensor, attack: Attack, epsilon: float) -> Tensor:
     """Perturbed images, brought back into [0, 1] and the ball; as they were where they are NaN."""
     inside = attack.distance.clip_perturbation(images, changed, epsilon).clamp(0, 1)
     return torch.where(inside.isnan(), images, inside)
@@ -383,7 +384,7 @@ def controls(attack: Attack) -> dict[str, Attack]:
     return {name: control() for name, control in known.items()}
 
 
-def largest_size(attack: Attack, images: Tensor) -> float:
+def largest_size(attack: Attack, images: Images) -> float:
     """Size, in the attack's norm, of the largest perturbation that leaves pixels in [0, 1]."""
     return images[0].numel() ** (1 / attack.distance.p)
 

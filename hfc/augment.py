@@ -7,12 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hfc.arguments import Count, Images, Labels, checked
 from hfc.models import check_labels, check_pixels, evaluation_mode, frozen
 
 __all__ = ["crop_flip", "mixup", "pgd"]
 
 
-def crop_flip(images: Tensor, *, shift: int, flip: bool, generator: torch.Generator) -> Tensor:
+@checked
+def crop_flip(images: Images, *, shift: int, flip: bool, generator: torch.Generator) -> Tensor:
     """Shift every image by up to ``shift`` pixels and mirror half of them.
 
     Parameters
@@ -52,8 +54,9 @@ def crop_flip(images: Tensor, *, shift: int, flip: bool, generator: torch.Genera
     return images
 
 
+@checked
 def mixup(
-    images: Tensor, labels: Tensor, *, alpha: float, num_classes: int, generator: torch.Generator
+    images: Images, labels: Labels, *, alpha: float, num_classes: Count, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Blend every image, and its label, with another one of the batch.
 
@@ -80,7 +83,7 @@ def mixup(
     Raises
     ------
     ValueError
-        If ``alpha`` is not above 0.
+        If ``alpha`` is not above 0, or a label is none of the classes.
 
     Notes
     -----
@@ -93,6 +96,7 @@ def mixup(
         np.random.default_rng(seed).beta(alpha, alpha)
     )  # torch has no beta with a generator
     partner = torch.randperm(len(images), generator=generator).to(images.device)
+    check_labels(labels, num_classes)
     targets = F.one_hot(labels, num_classes).to(images.dtype)
     return (
         own * images + (1 - own) * images[partner],
@@ -100,10 +104,11 @@ def mixup(
     )
 
 
+@checked
 def pgd(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Images,
+    labels: Labels,
     *,
     epsilon: float,
     steps: int,

@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from hfc.arguments import Count, Images, checked
 
 __all__ = ["batch_statistics", "has_batchnorm", "layers", "recalibrate"]
 
 
+@checked
 def layers(model: nn.Module) -> list[nn.Module]:
     """BatchNorm layers of a model, in the order of ``model.modules()``."""
     return [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
 
+@checked
 def has_batchnorm(model: nn.Module) -> bool:
     """Whether what the model says about an image may depend on statistics of other images."""
     return bool(layers(model))
@@ -47,8 +51,9 @@ def batch_statistics(model: nn.Module) -> Iterator[None]:
             layer.running_mean, layer.running_var = mean, variance
 
 
+@checked
 @torch.no_grad()
-def recalibrate(model: nn.Module, images: Tensor, *, batch_size: int = 500) -> None:
+def recalibrate(model: nn.Module, images: Images, *, batch_size: Count = 500) -> None:
     """Gather BatchNorm's running statistics anew, in place; no weight changes.
 
     Parameters
@@ -71,12 +76,8 @@ def recalibrate(model: nn.Module, images: Tensor, *, batch_size: int = 500) -> N
     layers normalised by its own, as in training. Everything else is in evaluation mode, so that
     nothing is dropped.
     """
-    if len(images) == 0:
-        raise ValueError("images must hold at least one image, got none")
     if not images.isfinite().all():
         raise ValueError("images must be finite, but hold NaN or infinity")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if not _running(model):
         return
     working = copy.deepcopy(model).eval()

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from hfc import synthetic
+from hfc.arguments import Seed, check_fields, checked
 from hfc.compat import import_torchvision
 
 __all__ = [
@@ -85,11 +86,12 @@ class ImageSet:
     signature: Tensor | None = None
 
     def __post_init__(self):
+        check_fields(self)
         if self.images.dtype != torch.float32:
             raise TypeError(f"images must be float32 in [0, 1], got {self.images.dtype}")
-        if self.images.ndim != 4 or len(self.images) == 0:
+        if self.images.ndim != 4 or self.images.numel() == 0:
             shape = tuple(self.images.shape)
-            raise ValueError(f"images must have shape (N, C, H, W) with N >= 1, got {shape}")
+            raise ValueError(f"images must have shape (N, C, H, W), none of them 0, got {shape}")
         low, high = self.images.aminmax()
         if not (low >= 0 and high <= 1):
             raise ValueError(f"images must lie in [0, 1], got [{low:.3g}, {high:.3g}]")
@@ -139,12 +141,13 @@ class ImageSet:
         return digest.hexdigest()[:16]
 
 
+@checked
 def load(
     name: str,
     split: str = "train",
     *,
     size: int | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     root: str | os.PathLike | None = None,
     hfc_strength: float | None = None,
 ) -> ImageSet:
@@ -200,11 +203,13 @@ def load(
 # Real data --------------------------------------------------------------------------------
 
 
+@checked
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Folder of the real data: ``root``, else ``$HFC_DATA``, else ``~/.cache/hfc``."""
     return Path(root or os.environ.get("HFC_DATA") or "~/.cache/hfc").expanduser()
 
 
+@checked
 def state(name: str, root: str | os.PathLike | None = None) -> str:
     """``"embedded"``, ``"ready"``, or one sentence that says what is missing or damaged."""
     _check_name(name, NAMES)
@@ -217,6 +222,7 @@ def state(name: str, root: str | os.PathLike | None = None) -> str:
     return "ready"
 
 
+@checked
 def download(name: str, root: str | os.PathLike | None = None) -> Path:
     """Download a dataset by torchvision, whole or not at all.
 
@@ -259,6 +265,7 @@ def download(name: str, root: str | os.PathLike | None = None) -> Path:
     return root
 
 
+@checked
 def content_digest(name: str, root: str | os.PathLike | None = None) -> str:
     """First 16 digits of the sha256 of a dataset's files; empty for what is made by code.
 
@@ -368,8 +375,9 @@ def _synthetic(split, size, seed, strength):
     return ImageSet(images, labels, synthetic.SHAPES, "synthetic", names)
 
 
+@checked
 def plant_signature(
-    data: ImageSet, strength: float, *, amplitude: float = synthetic.AMPLITUDE, seed: int = 0
+    data: ImageSet, strength: float, *, amplitude: float = synthetic.AMPLITUDE, seed: Seed = 0
 ) -> ImageSet:
     """Plant a faint high-frequency signature that names the class of each image.
 
@@ -425,7 +433,8 @@ def plant_signature(
     )
 
 
-def shuffle_labels(data: ImageSet, fraction: float, *, seed: int = 0) -> ImageSet:
+@checked
+def shuffle_labels(data: ImageSet, fraction: float, *, seed: Seed = 0) -> ImageSet:
     """Give a fraction of the images one another's labels.
 
     Parameters
@@ -467,6 +476,7 @@ def shuffle_labels(data: ImageSet, fraction: float, *, seed: int = 0) -> ImageSe
 # People -----------------------------------------------------------------------------------
 
 
+@checked
 def human_votes(root: str | os.PathLike | None = None) -> Tensor:
     """How often people gave each test image of CIFAR-10 each label (CIFAR-10H).
 

@@ -7,9 +7,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from hfc.arguments import Colour, Count, Images, Labels, checked
 from hfc.batchnorm import batch_statistics
 from hfc.data import ImageSet
-from hfc.frequency import component, split
+from hfc.frequency import component
 from hfc.models import check_labels, evaluation_mode
 
 __all__ = [
@@ -22,14 +23,15 @@ __all__ = [
 ]
 
 
+@checked
 @torch.no_grad()
 def logits(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     *,
-    batch_size: int = 500,
+    batch_size: Count = 500,
     statistics: str = "running",
-    beside: Tensor | None = None,
+    beside: Images | None = None,
 ) -> Tensor:
     """Logits of a model in evaluation mode.
 
@@ -61,8 +63,6 @@ def logits(
         If there are no images, ``statistics`` is unknown, ``beside`` has another shape, or the
         model returns anything but finite numbers ``(N, classes)``.
     """
-    if len(images) == 0:
-        raise ValueError("images must hold at least one image, got none")
     if statistics not in ("running", "batch"):
         raise ValueError(f'statistics must be "running" or "batch", got {statistics!r}')
     if beside is not None:
@@ -75,7 +75,7 @@ def logits(
     normalised = batch_statistics(model) if statistics == "batch" else nullcontext()
     with evaluation_mode(model), normalised:
         parts = images.contiguous(memory_format=torch.channels_last).split(batch_size)
-        found = torch.cat([_one_row_each(model(part), len(part)).float() for part in parts])
+        found = torch.cat([_answers(model, part).float() for part in parts])
     broken = int((~found.isfinite()).any(dim=1).sum())
     if broken:
         got = f"NaN or infinity for {broken} of {len(found)} images"
@@ -83,7 +83,15 @@ def logits(
     return found if beside is None else found[::2]
 
 
-def _one_row_each(found, n):
+def _answers(model, images):
+    n = len(images)
+    try:
+        found = model(images)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        wanted = f"model must take images of shape {tuple(images.shape)}"
+        raise ValueError(f"{wanted}, but failed: {error}") from error
     if not isinstance(found, Tensor):
         got = type(found).__name__
     elif found.ndim != 2 or len(found) != n:
@@ -93,7 +101,8 @@ def _one_row_each(found, n):
     raise ValueError(f"model must return logits, a tensor of shape ({n}, classes), got {got}")
 
 
-def is_right(model: nn.Module, images: Tensor, labels: Tensor, **settings) -> Tensor:
+@checked
+def is_right(model: nn.Module, images: Images, labels: Labels, **settings) -> Tensor:
     """Which images a model gets right.
 
     Parameters
@@ -118,6 +127,7 @@ def is_right(model: nn.Module, images: Tensor, labels: Tensor, **settings) -> Te
     return found.argmax(dim=1) == labels
 
 
+@checked
 def accuracy(model: nn.Module, data: ImageSet) -> float:
     """Share of the images that the model gets right, in [0, 1].
 
@@ -129,16 +139,17 @@ def accuracy(model: nn.Module, data: ImageSet) -> float:
     return is_right(model, data.images, data.labels).float().mean().item()
 
 
+@checked
 def component_accuracy(
     model: nn.Module,
     data: ImageSet,
     radii: Sequence[float],
     components: Sequence[str],
     *,
-    mean: Tensor | None = None,
+    mean: Colour | None = None,
     statistics: str = "running",
     mixed: bool = False,
-    batch_size: int = 500,
+    batch_size: Count = 500,
 ) -> pd.DataFrame:
     """Accuracy on images and on copies that keep one component.
 
@@ -187,6 +198,7 @@ def component_accuracy(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("radius")
 
 
+@checked
 def signature_use(model: nn.Module, data: ImageSet) -> float:
     """Share of images, among those whose signature names another class, given that class.
 
@@ -213,8 +225,9 @@ def signature_use(model: nn.Module, data: ImageSet) -> float:
     return (logits(model, lying.images).argmax(dim=1) == lying.signature).float().mean().item()
 
 
+@checked
 def radius_sweep(
-    model: nn.Module, data: ImageSet, radii: Sequence[float], *, mean: Tensor | None = None
+    model: nn.Module, data: ImageSet, radii: Sequence[float], *, mean: Colour | None = None
 ) -> pd.DataFrame:
     """Which component of each image does the model get right, with controls.
 
@@ -262,16 +275,15 @@ def radius_sweep(
     if len(radii) == 0:
         raise ValueError("radii must hold at least one radius, got none")
     original = is_right(model, data.images, data.labels)
-    colours = {"raw": None} if mean is None else {"raw": None, "mean added": mean}
+    names = {"raw": "high"} if mean is None else {"raw": "high", "mean added": "high + mean"}
     rows = {}
     for radius in radii:
-        low_copies, high_copies = split(data.images, radius)
-        low = is_right(model, low_copies, data.labels)
-        for copies, colour in colours.items():
-            shown = high_copies if colour is None else high_copies + colour.to(high_copies.device)
+        low = is_right(model, component(data.images, "low", radius), data.labels)
+        for copies, name in names.items():
+            shown = component(data.images, name, radius, mean=mean)
             answers = logits(model, shown).argmax(dim=1)
             rows[copies, float(radius)] = _compare(data.labels, original, low, answers)
-    index = [(copies, float(radius)) for copies in colours for radius in radii]
+    index = [(copies, float(radius)) for copies in names for radius in radii]
     table = pd.DataFrame.from_dict(rows, orient="index").loc[index]
     return table.rename_axis(["copies", "radius"])
 

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hfc.arguments import Colour, checked
+
 __all__ = [
     "COMPONENTS",
     "RadialSpectrum",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 
+@checked
 def radial_mask(height: int, width: int, radius: float, *, closed: bool = True, device=None):
     """Mask of the coefficients within a circle around DC.
 
@@ -70,6 +73,7 @@ def radial_mask(height: int, width: int, radius: float, *, closed: bool = True, 
     return _mask(_distance(height, width), -math.inf, radius, closed).to(device)
 
 
+@checked
 def low_pass(x: Tensor, radius: float, *, closed: bool = True) -> Tensor:
     """Low-frequency component: what is left of ``x`` inside the circle.
 
@@ -104,6 +108,7 @@ def low_pass(x: Tensor, radius: float, *, closed: bool = True) -> Tensor:
     return _Ring.apply(x, -math.inf, _check_radius(radius, "radius"), closed)
 
 
+@checked
 def high_pass(x: Tensor, radius: float, *, closed: bool = True) -> Tensor:
     """High-frequency component: ``x - low_pass(x, radius)``.
 
@@ -114,6 +119,7 @@ def high_pass(x: Tensor, radius: float, *, closed: bool = True) -> Tensor:
     return split(x, radius, closed=closed)[1]
 
 
+@checked
 def split(x: Tensor, radius: float, *, closed: bool = True) -> tuple[Tensor, Tensor]:
     """Low- and high-frequency component of ``x``, which add up to ``x``.
 
@@ -128,6 +134,7 @@ def split(x: Tensor, radius: float, *, closed: bool = True) -> tuple[Tensor, Ten
     return _Split.apply(x, _check_radius(radius, "radius"), closed)
 
 
+@checked
 def band_pass(x: Tensor, inner: float, outer: float, *, closed: bool = True) -> Tensor:
     """Component of ``x`` between two circles: outside ``inner``, inside ``outer``.
 
@@ -158,6 +165,7 @@ def band_pass(x: Tensor, inner: float, outer: float, *, closed: bool = True) -> 
     return _Ring.apply(x, inner, outer, closed)
 
 
+@checked
 def max_scale(x: Tensor) -> Tensor:
     """Multiply every image so that its brightest value becomes 1.
 
@@ -188,7 +196,8 @@ def max_scale(x: Tensor) -> Tensor:
     return x / torch.where(brightest > 0, brightest, 1)  # no 0 / 0, also not in gradients
 
 
-def component(x: Tensor, name: str, radius: float, *, mean: Tensor | None = None) -> Tensor:
+@checked
+def component(x: Tensor, name: str, radius: float, *, mean: Colour | None = None) -> Tensor:
     """Copies of images as an experiment shows them to a network.
 
     Parameters
@@ -220,6 +229,11 @@ def component(x: Tensor, name: str, radius: float, *, mean: Tensor | None = None
         raise ValueError(f"name must be one of {', '.join(COMPONENTS)}, got {name!r}")
     if name == "high + mean" and mean is None:
         raise ValueError('mean must be given for "high + mean", got None')
+    if mean is not None and x.ndim >= 3 and mean.shape != (x.shape[-3], 1, 1):
+        wanted, got = (x.shape[-3], 1, 1), tuple(mean.shape)
+        raise ValueError(f"mean must have shape {wanted}, a number for each channel, got {got}")
+    if mean is not None and not mean.isfinite().all():
+        raise ValueError("mean must be finite, but holds NaN or infinity")
     low, high = split(x, radius)
     if name == "low + half high":
         return low + high / 2
@@ -253,6 +267,7 @@ class RadialSpectrum(NamedTuple):
         return self.energy / self.count
 
 
+@checked
 def radial_spectrum(x: Tensor) -> RadialSpectrum:
     """Energy of ``x`` on rings of distance 0, 1, 2, ... around DC.
 
@@ -281,6 +296,7 @@ def radial_spectrum(x: Tensor) -> RadialSpectrum:
     return RadialSpectrum(energy, count)
 
 
+@checked
 def amplitude_phase(x: Tensor) -> tuple[Tensor, Tensor]:
     """Amplitude and phase of the two-dimensional Fourier transform, channel by channel.
 
@@ -310,6 +326,7 @@ def amplitude_phase(x: Tensor) -> tuple[Tensor, Tensor]:
     return coefficients.abs(), coefficients.angle()
 
 
+@checked
 def recombine(amplitude: Tensor, phase: Tensor) -> Tensor:
     """Image with the amplitude of one image and the phase of another.
 
@@ -355,7 +372,8 @@ def recombine(amplitude: Tensor, phase: Tensor) -> Tensor:
     return torch.fft.ifft2(coefficients).real.to(amplitude.dtype)
 
 
-def fourier_basis(height: int, width: int, u: int, v: int) -> Tensor:
+@checked
+def fourier_basis(height: int, width: int, u: float, v: float) -> Tensor:
     """One wave as an image: a cosine of unit length (L2 norm 1).
 
     Parameters
@@ -488,7 +506,7 @@ def _operators(height, width, inner, outer, closed, dtype, device):
     with torch.inference_mode(False), torch.no_grad():
         right, v = _real_waves(width)
         down, u = _real_waves(height)
-        keep = _mask((u[:, None] ** 2 + v**2).sqrt(), inner, outer, closed).double()
+        keep = _mask(_length(u, v), inner, outer, closed).double()
         held = keep.any(dim=0)
         projectors = torch.einsum("hj,jk,ij->khi", down, keep[:, held], down)
         basis = right[:, held].T
@@ -508,7 +526,13 @@ def _distance(height, width):
     """Distance of each coefficient to DC, ``(H, W)``, float64, on the CPU."""
     _check_size(height, width)
     u, v = (torch.fft.fftfreq(n, 1 / n, dtype=torch.float64).round() for n in (height, width))
-    return (u[:, None] ** 2 + v**2).sqrt()
+    return _length(u, v)
+
+
+def _length(u, v):
+    """Lengths of all ``(u, v)``. NumPy rounds roots correctly, torch not on every processor, and
+    a radius may be the distance of a coefficient."""
+    return torch.from_numpy(np.sqrt((u[:, None] ** 2 + v**2).numpy()))
 
 
 def _mask(distance, inner, outer, closed):
@@ -533,8 +557,9 @@ def _check_images(x, name):
         raise ValueError(f"{name} must have shape (..., H, W), got {tuple(x.shape)}")
     if x.numel() == 0:
         raise ValueError(f"{name} must not be empty, got shape {tuple(x.shape)}")
+    # The sum is quick and tells nearly always; large numbers can make it overflow.
     total = x.detach().sum(dtype=torch.promote_types(x.dtype, torch.float32))
-    if not x.is_meta and not torch.isfinite(total):
+    if not torch.isfinite(total) and not x.isfinite().all():
         raise ValueError(f"{name} must be finite, but holds NaN or infinity")
 
 

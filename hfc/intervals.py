@@ -13,9 +13,12 @@ from collections.abc import Sequence
 
 from scipy.special import stdtrit
 
+from hfc.arguments import checked
+
 __all__ = ["mean_interval", "wilson_interval"]
 
 
+@checked
 def mean_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float, float]:
     """Mean of independent runs with Student's t interval.
 
@@ -48,7 +51,8 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[floa
     return mean, mean - half, mean + half
 
 
-def wilson_interval(count: int, n: int, *, level: float = 0.95) -> tuple[float, float]:
+@checked
+def wilson_interval(count: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval for a share of which ``count`` of ``n`` images were seen.
 
     Parameters

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hfc.arguments import checked
 from hfc.frequency import radial_mask
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 
+@checked
 def first_kernels(model: nn.Module) -> nn.Parameter:
     """Weight of a model's first convolution: the parameter itself, not a copy.
 
@@ -57,6 +59,7 @@ def first_kernels(model: nn.Module) -> nn.Parameter:
     raise ValueError(f"model must have a Conv2d layer, but this {type(model).__name__} has none")
 
 
+@checked
 def roughness(weight: Tensor, *, relative: bool = True) -> Tensor:
     """Sum of squared differences between neighbouring weights, for each filter.
 
@@ -97,6 +100,7 @@ def roughness(weight: Tensor, *, relative: bool = True) -> Tensor:
     return _share(total, kernels.square().sum(dim=(1, 2, 3))) if relative else total
 
 
+@checked
 def high_frequency_share(weight: Tensor, *, size: int = 32, radius: float = 8) -> Tensor:
     """Share of each filter's energy that acts on the high-frequency component of images.
 
@@ -138,6 +142,7 @@ def high_frequency_share(weight: Tensor, *, size: int = 32, radius: float = 8) -
     return _share((energy * outside).sum(dim=(1, 2)), energy.sum(dim=(1, 2)))
 
 
+@checked
 def smooth(weight: Tensor, rho: float, *, normalised: bool = False) -> Tensor:
     """Add to each weight ``rho`` times the sum of its eight neighbours.
 
@@ -183,6 +188,7 @@ def smooth(weight: Tensor, rho: float, *, normalised: bool = False) -> Tensor:
     return (weight + rho * neighbours) / (1 + 8 * rho if normalised else 1)
 
 
+@checked
 @torch.no_grad()
 def replace(model: nn.Module, weight: Tensor) -> nn.Module:
     """Deep copy of a model, with other first kernels.

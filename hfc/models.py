@@ -12,9 +12,12 @@ from contextlib import contextmanager
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hfc.arguments import checked
+
 __all__ = ["NAMES", "build", "check_labels", "check_pixels", "evaluation_mode", "frozen"]
 
 
+@checked
 def build(
     name: str,
     *,

@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hfc import attacks
+from hfc import arguments, attacks
+from hfc.arguments import Count, Seed
 from hfc.data import ImageSet
 from hfc.evaluation import is_right, logits
 from hfc.flags import KINDS, Flag
@@ -30,6 +31,7 @@ from hfc.wrappers import FilteredInput
 __all__ = ["joint_bound", "low_pass_bound", "robust_accuracy"]
 
 
+@arguments.checked
 def robust_accuracy(
     model: nn.Module,
     data: ImageSet,
@@ -38,8 +40,8 @@ def robust_accuracy(
     *,
     protocol: str = "fixed",
     source: nn.Module | None = None,
-    batch_size: int = 250,
-    seed: int = 0,
+    batch_size: Count = 250,
+    seed: Seed = 0,
     checked: int = 100,
 ) -> pd.DataFrame:
     """Share of images that a model gets right before and after an attack.
@@ -248,6 +250,7 @@ def _notable(kind, count, n):
     return Flag(kind, count / n if "{}" in KINDS[kind] else None)
 
 
+@arguments.checked
 def low_pass_bound(
     model: nn.Module, data: ImageSet, radii: Sequence[float], epsilons: Sequence[float]
 ) -> pd.DataFrame:
@@ -295,6 +298,7 @@ def low_pass_bound(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["radius", "epsilon"])
 
 
+@arguments.checked
 def joint_bound(
     model: nn.Module, data: ImageSet, radii: Sequence[float], epsilons: Sequence[float]
 ) -> pd.Series:

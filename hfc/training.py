@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hfc.arguments import check_fields, checked
 from hfc.augment import crop_flip, mixup, pgd
 from hfc.data import ImageSet
 from hfc.files import write_whole
@@ -111,6 +112,7 @@ class Recipe:
             if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} must be a whole number, at least {least}, got {value}")
             object.__setattr__(self, name, int(value))
+        check_fields(self)
         if not (self.lr > 0 and math.isfinite(self.lr)):
             raise ValueError(f"lr must be a finite number above 0, got {self.lr}")
         if not self.weight_decay >= 0:
@@ -157,6 +159,7 @@ class History:
         return pd.DataFrame(self.rows).set_index("epoch")
 
 
+@checked
 def fit(
     model: nn.Module,
     data: ImageSet,

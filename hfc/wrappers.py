@@ -14,6 +14,7 @@ import math
 from torch import Tensor, nn
 
 from hfc import frequency
+from hfc.arguments import checked
 
 __all__ = ["FilteredInput", "OnComponent", "ScaledLogits", "StraightThrough"]
 
@@ -28,6 +29,7 @@ class OnComponent(nn.Module):
         As in :func:`hfc.frequency.component`.
     """
 
+    @checked
     def __init__(self, model: nn.Module, name: str, radius: float, mean: Tensor | None = None):
         super().__init__()
         self.model, self.name, self.radius = model, name, radius
@@ -60,6 +62,7 @@ class FilteredInput(nn.Module):
         If the radius is negative or NaN.
     """
 
+    @checked
     def __init__(self, model: nn.Module, radius: float, *, rounded: bool = False):
         super().__init__()
         frequency.radial_mask(1, 1, radius)  # refuses what is no radius
@@ -94,6 +97,7 @@ class StraightThrough(nn.Module):
     only the rounding is in the way, ``FilteredInput`` without it is the better source.
     """
 
+    @checked
     def __init__(self, defended: FilteredInput):
         super().__init__()
         self.defended, self.training = defended, defended.training
@@ -121,6 +125,7 @@ class ScaledLogits(nn.Module):
         If the factor is out of range.
     """
 
+    @checked
     def __init__(self, model: nn.Module, factor: float):
         super().__init__()
         if not (factor > 0 and math.isfinite(factor)):

@@ -273,7 +273,7 @@ def test_a_failed_attack_leaves_the_model_as_it_was():
             raise RuntimeError("broken")
 
     model, state = nn.Sequential(network(), Breaks()).train(), torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="broken"):
+    with pytest.raises(ValueError, match=r"model must take images of shape .*: broken"):
         perturb(model, noise(2, 3, 8), torch.tensor([0, 1]), "pgd", 0.1)
     assert all(module.training for module in model.modules())
     assert all(p.requires_grad for p in model.parameters())
@@ -360,7 +360,7 @@ KNOWN = "fgsm, pgd, pgd-l2, deepfool, deepfool-l2, hopskipjump, fourier, noise"
     ("name", "settings", "text"),
     [
         ("PGD", {}, f"attack must be one of {KNOWN}, got 'PGD'"),
-        (7, {}, f"attack must be one of {KNOWN}, got 7"),
+        ("7", {}, f"attack must be one of {KNOWN}, got '7'"),
         ("pgd", {"steps": 0}, "steps must be at least 1, got 0"),
         ("pgd", {"restarts": 0}, "restarts must be at least 1, got 0"),
         ("fgsm", {"steps": 3}, "steps must be left out for 'fgsm', got 3"),

@@ -262,10 +262,12 @@ def test_attack_on_two_classes_ends_in_the_corner(n, epsilon, steps, seed):
     """The gradient of a linear two-class model has one sign everywhere."""
     images, labels = labelled(n, 2, seed=seed)
     model = Linear(2, 32, seed)
+    model.weight.data /= 10  # a sure answer would leave gradients that are mere rounding
     attacked = pgd(model, images, labels, epsilon=epsilon, steps=steps, generator=seeded(seed))
-    towards = (model.weight[1 - labels] - model.weight[labels]).detach().sign()
-    corner = (images + epsilon * towards.reshape(images.shape)).clamp(0, 1)
-    torch.testing.assert_close(attacked, corner, atol=1e-6, rtol=0)
+    towards = (model.weight[1 - labels] - model.weight[labels]).detach().reshape(images.shape)
+    corner = (images + epsilon * towards.sign()).clamp(0, 1)
+    clear = towards.abs() > 1e-4  # the sign of a smaller gradient is a matter of rounding
+    torch.testing.assert_close(attacked[clear], corner[clear], atol=1e-6, rtol=0)
     with torch.no_grad():
         clean, hit = (
             nn.functional.cross_entropy(model(x), labels, reduction="none")

@@ -12,6 +12,7 @@ import hfc
 PACKAGE = Path(hfc.__file__).parent
 # From the ground up; a room imports only rooms before it. Rooms in one row do not know each other.
 ORDER = (
+    ("arguments",),
     ("frequency", "intervals", "flags", "files", "machine", "compat"),
     ("synthetic",),
     ("data", "wrappers", "batchnorm", "kernels", "models"),

@@ -456,7 +456,12 @@ THREE = torch.ones(2, 3, 3, 3)
 
 @pytest.mark.parametrize(
     "function",
-    [roughness, high_frequency_share, lambda w: smooth(w, 1), lambda w: replace(None, w)],
+    [
+        roughness,
+        high_frequency_share,
+        lambda w: smooth(w, 1),
+        lambda w: replace(nn.Conv2d(3, 2, 3), w),
+    ],
 )
 @pytest.mark.parametrize(
     ("weight", "error", "text"),
