@@ -239,8 +239,8 @@ _LOOK = """
 .hfc-table{overflow-x:auto;max-width:100%;margin:.5em 0;
 --page:var(--pst-color-background,var(--jp-layout-color0,Canvas))}
 .hfc-table table{border-collapse:separate;border-spacing:0;border:0;margin:0;width:auto;
-table-layout:auto;font-size:.9em;line-height:1.35;color:inherit}
-.hfc-table.hfc-table :is(td,th){background:var(--page);padding:.25em .6em;border:0;
+table-layout:auto;font-size:.85em;line-height:1.35;color:inherit}
+.hfc-table.hfc-table :is(td,th){background:var(--page);padding:.25em .4em;border:0;
 border-bottom:1px solid #80808060;text-align:left;vertical-align:top;white-space:normal}
 .hfc-table.hfc-table thead th{vertical-align:bottom}
 .hfc-table.hfc-table .number{text-align:right;font-variant-numeric:tabular-nums}
@@ -248,5 +248,5 @@ border-bottom:1px solid #80808060;text-align:left;vertical-align:top;white-space
 .hfc-table.hfc-table tr>:first-child{position:sticky;left:0;z-index:1;min-width:5em;
 max-width:40vw}
 .hfc-table.hfc-table th[colspan]{max-width:none}
-.hfc-table th>span{position:sticky;left:.6em;z-index:2}
+.hfc-table th>span{position:sticky;left:.4em;z-index:2}
 """
