@@ -16,21 +16,25 @@ whether to believe it, is the matter of :mod:`hfc.robustness`.
 import copy
 import math
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else foolbox needs a git to be installed
 
-import eagerpy as ep
 import torch
-from foolbox import PyTorchModel
-from foolbox import attacks as fa
-from foolbox.attacks.base import Attack, FixedEpsilonAttack, MinimizationAttack, Repeated
-from foolbox.attacks.gradient_descent_base import BaseGradientDescent
-from foolbox.criteria import Misclassification
-from foolbox.distances import l2, linf
 from torch import Tensor, nn
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # foolbox takes names from where SciPy once had them
+    import eagerpy as ep
+    from foolbox import PyTorchModel
+    from foolbox import attacks as fa
+    from foolbox.attacks.base import Attack, FixedEpsilonAttack, MinimizationAttack, Repeated
+    from foolbox.attacks.gradient_descent_base import BaseGradientDescent
+    from foolbox.criteria import Misclassification
+    from foolbox.distances import l2, linf
 
 from hfc import frequency
 from hfc.arguments import Count, Images, Labels, Seed, checked

@@ -249,8 +249,16 @@ def download(name: str, root: str | os.PathLike | None = None) -> Path:
     root = data_root(root)
     if state(name, root) == "ready":
         return root
-    root.mkdir(parents=True, exist_ok=True)
     dataset = _dataset_class(name)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _fetch(name, dataset, root)
+    except OSError as error:
+        raise DatasetError(f"{name} could not be stored in {root}: {error.strerror}.") from error
+    return root
+
+
+def _fetch(name, dataset, root):
     with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as folder:
         try:
             dataset(folder, download=True)
@@ -262,7 +270,6 @@ def download(name: str, root: str | os.PathLike | None = None) -> Path:
         (root / part).parent.mkdir(exist_ok=True)
         shutil.rmtree(root / part, ignore_errors=True)
         os.replace(Path(folder) / part, root / part)
-    return root
 
 
 @checked
@@ -288,7 +295,7 @@ def content_digest(name: str, root: str | os.PathLike | None = None) -> str:
     _check_files(name, root)
     dataset, digest = _dataset_class(name), hashlib.sha256()
     for file, _ in _files(dataset):
-        digest.update((root / _folder(dataset) / file).read_bytes())
+        digest.update(_content(name, root / _folder(dataset) / file))
     return digest.hexdigest()[:16]
 
 
@@ -321,12 +328,12 @@ def _check_files(name, root):
     dataset = _dataset_class(name)
     for file, md5 in _files(dataset):
         path = root / _folder(dataset) / file
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise DatasetError(
                 f"{name} is missing: no {path} (looked under {root}; set HFC_DATA to look "
                 f"elsewhere); {cure}"
             )
-        content = path.read_bytes()
+        content = _content(name, path)
         if hashlib.md5(content).hexdigest() == md5:
             continue
         # A pickle ends with a full stop.
@@ -336,6 +343,13 @@ def _check_files(name, root):
             f"{name} is damaged: {path} {what} ({len(content):,} bytes, md5 should be {md5}); "
             f"remove it and {cure}"
         )
+
+
+def _content(name, path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{name} cannot be read: {path}: {error.strerror}") from error
 
 
 def _dataset_class(name):

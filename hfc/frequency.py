@@ -531,7 +531,8 @@ def _distance(height, width):
 
 def _length(u, v):
     """Lengths of all ``(u, v)``. NumPy rounds roots correctly, torch not on every processor, and
-    a radius may be the distance of a coefficient."""
+    a radius may be the distance of a coefficient.
+    """
     return torch.from_numpy(np.sqrt((u[:, None] ** 2 + v**2).numpy()))
 
 

@@ -10,6 +10,7 @@
 ['epoch', 'loss', 'seconds', 'train_accuracy']
 """
 
+import copy
 import dataclasses
 import hashlib
 import io
@@ -358,21 +359,34 @@ def _load_checkpoint(path, model, optimizer, identity, device):
     """Put a checkpoint into model and optimizer; the rows so far, none if there is no file."""
     if not Path(path).exists():
         return []
+    before = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
     try:
         content = Path(path).read_bytes()
         if hashlib.sha256(content[32:]).digest() != content[:32]:  # torch.load would not notice
             raise ValueError("its checksum does not match")
         checkpoint = torch.load(io.BytesIO(content[32:]), map_location=device, weights_only=True)
-        found = checkpoint["identity"]
+        different = _different(checkpoint["identity"], identity)
+        rows = checkpoint["rows"]
+        if not different:
+            model.load_state_dict(checkpoint["model"])
+            optimizer.load_state_dict(checkpoint["optimizer"])
+            if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+                raise ValueError("its epochs are not in order")
     except Exception as error:  # whatever a damaged file makes torch raise
-        warnings.warn(f"resume: {path} is damaged ({error}); starting afresh", stacklevel=3)
+        model.load_state_dict(before[0])
+        optimizer.load_state_dict(before[1])
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        warnings.warn(f"resume: {path} is damaged ({reason}); starting afresh", stacklevel=3)
         return []
-    if found != identity:
-        wanted, had = identity["recipe"], found["recipe"]
-        different = [k for k in wanted if k not in had or wanted[k] != had[k]]
-        same_data = found["data"] == identity["data"]
-        what = ", ".join(different) or ("model" if same_data else "data set")
-        raise ValueError(f"resume: {path} is of another training (different {what})")
-    model.load_state_dict(checkpoint["model"])
-    optimizer.load_state_dict(checkpoint["optimizer"])
-    return checkpoint["rows"]
+    if different:
+        raise ValueError(f"resume: {path} is of another training (different {different})")
+    return rows
+
+
+def _different(found, identity):
+    """In what a checkpoint's training differs from this one, in words; empty if in nothing."""
+    wanted, had = identity["recipe"], found["recipe"]
+    names = [k for k in wanted if k not in had or wanted[k] != had[k]]
+    names += [] if found["data"] == identity["data"] else ["data set"]
+    names += [] if names or found["model"] == identity["model"] else ["model"]
+    return ", ".join(names)

@@ -237,6 +237,12 @@ def test_data_tells_what_is_where(tmp_path):
         assert f"{name} is missing" in line
 
 
+def test_warnings_of_others_do_not_matter():
+    command = [sys.executable, "-W", "error", "-m", "hfc", "data"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.cifar10
 def test_data_that_is_there(capsys):
     assert main(["data", "--need", "cifar10"]) == 0

@@ -1037,3 +1037,22 @@ def header(counts, path):
 def test_votes_in_another_format(damage, votes):
     damage(*votes)
     assert_damaged(votes[1])
+
+
+@pytest.mark.cifar10
+def test_files_that_cannot_be_read(monkeypatch):
+    def read_bytes(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    text = "^cifar10 cannot be read: .*: Permission denied$"
+    for read in (data.load, data.content_digest):
+        with pytest.raises(data.DatasetError, match=text):
+            read("cifar10")
+    assert re.match(text, data.state("cifar10"))
+
+
+def test_a_root_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(data.DatasetError, match=r"could not be stored in .*: Not a directory"):
+        data.download("cifar10", tmp_path / "file" / "below")

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,15 @@ def test_what_is_not_bytes_is_not_written(tmp_path):
     with pytest.raises(TypeError):
         files.write_whole(tmp_path / "file", "text")
     assert not list(tmp_path.iterdir())
+
+
+def test_old_halves_go_and_young_ones_stay(tmp_path):
+    for days, name in ((2, ".file.abcdefgh"), (0, ".file.ijklmnop"), (2, ".other.abcdefgh")):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, 2 * (time.time() - days * 86_400,))
+    files.write_whole(tmp_path / "file", b"whole")
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == [".file.ijklmnop", ".other.abcdefgh", "file"]
 
 
 # Results that are made up --------------------------------------------------------------------

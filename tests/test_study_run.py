@@ -1,5 +1,6 @@
 """``hfc.study.run``: units that are kept, resumed, spread, reported, and results that grow."""
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -7,11 +8,14 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from distributed import LocalCluster
@@ -602,6 +606,18 @@ def test_a_network_that_was_measured_on_the_way_is_its_units_own(tmp_path):
     assert not (tmp_path / "networks").exists()
 
 
+def test_too_many_seeds():
+    with pytest.raises(ValueError, match=r"^seeds must be at most 1,000, got 1,000,000$"):
+        tiny(seeds=1_000_000)
+
+
+def test_records_have_the_same_names(bench, monkeypatch):
+    uneven = lambda *given: [{"images": "test", "low": 0.5}, {"images": "train"}]  # noqa: E731
+    monkeypatch.setitem(catalogue.experiments(), "pair", bench.experiment(measure=uneven))
+    with pytest.raises(RuntimeError, match="records must all have the same names"):
+        bench.run(seeds=1)
+
+
 def test_a_failure_is_reported_and_the_others_are_kept(bench, tmp_path, wanted_pair):
     bench.fail_for = ("50 % mixup", 0)
     text = "^pair: 1 of 4 units failed\n50 % mixup, seed 0: Traceback"
@@ -689,7 +705,7 @@ def test_a_cluster_gives_the_same(tmp_path, wanted, monkeypatch):
         n_workers=2,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=logging.CRITICAL,
         local_directory=tmp_path / "workers",
     ) as cluster:
@@ -697,6 +713,66 @@ def test_a_cluster_gives_the_same(tmp_path, wanted, monkeypatch):
     assert numbers(found) == numbers(wanted)
     kept = sorted(path.name for path in (tmp_path / "here" / "observation").rglob("*.json"))
     assert kept == ["quick-synthetic.json", "seed-0.json", "seed-1.json"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_cluster_whose_workers_have_gone(workers, tmp_path, monkeypatch):
+    monkeypatch.setattr("hfc.study.run._PATIENCE", 3)
+    long = Recipe(epochs=300, batch_size=20)
+    with LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,
+        local_directory=tmp_path / "workers",
+    ) as cluster:
+
+        def leave():
+            while not list(tmp_path.glob("here/observation/quick-synthetic/seed-*.json")):
+                time.sleep(0.05)
+            cluster.scale(0)
+
+        threading.Thread(target=leave, daemon=True).start()
+        address = cluster.scheduler_address
+        text = f"^{address} has had no worker for 3 s; finished units are kept$"
+        with pytest.raises(RuntimeError, match=text):
+            tiny(tmp_path / "here", seeds=40, jobs=None, scheduler=address, recipe=long)
+    kept = list((tmp_path / "here").rglob("seed-*.json"))
+    assert bool(kept) == bool(workers)
+
+
+ORPHANED = """
+import sys
+from tests.test_study_run import Recipe, run
+
+recipe = Recipe(epochs=10_000, batch_size=20)
+run("observation", seeds=2, folder=sys.argv[1], jobs=2, progress=False, train_size=60, test_size=20,
+    recipe=recipe)
+"""
+
+
+def computing(process):
+    """Processes below this one that have computed for a while."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        below = process.children(recursive=True)
+        return [child for child in below if sum(child.cpu_times()[:2]) > 1]
+    return []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_parent(how, tmp_path):
+    command = [sys.executable, "-c", ORPHANED, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as parent:
+        watched = psutil.Process(parent.pid)
+        while len(workers := computing(watched)) < 2 or not list(tmp_path.glob("networks/*.pt")):
+            assert parent.poll() is None
+            time.sleep(0.2)
+        parent.send_signal(how)
+        parent.wait(60)
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
 
 
 KILLED = """

@@ -1,6 +1,8 @@
 """``hfc.training``: what a recipe does, and that a training can be stopped at any moment."""
 
 import dataclasses
+import hashlib
+import io
 import json
 import re
 import subprocess
@@ -641,6 +643,27 @@ def test_damaged_checkpoint(damage, stopped, undisturbed):
         found = trained(resume=stopped)
     assert found == undisturbed
     assert trained(resume=stopped) == undisturbed  # whole again
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda state: state["model"].popitem(),
+        lambda state: state["optimizer"].clear(),
+        lambda state: state.pop("rows"),
+        lambda state: state["rows"].pop(0),
+        lambda state: state.update(rows=[1, 2]),
+        lambda state: state.update(identity="mine"),
+    ],
+)
+def test_checkpoint_that_is_sealed_but_malformed(spoil, stopped, undisturbed):
+    state = torch.load(io.BytesIO(stopped.read_bytes()[32:]), weights_only=True)
+    spoil(state)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    stopped.write_bytes(hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue())
+    with pytest.warns(UserWarning, match=re.escape(f"resume: {stopped} is damaged")):
+        assert trained(resume=stopped) == undisturbed
 
 
 KILLED = """

@@ -19,6 +19,7 @@ window.FontAwesomeConfig = { autoReplaceSvg: "nest" };
 // What a screen reader says. The themes name every fold "Toggle hidden content"; here a fold is
 // called what is written on it, and one in the list of pages after its page. A button's name holds
 // what it shows. A slider is called what its label says, and its value is read out as it is shown.
+// And "55 ± 2" stays on one line.
 addEventListener("load", () => {
   const all = (selector) => document.querySelectorAll(selector);
   const set = (element, attribute, text) => {
@@ -39,6 +40,9 @@ addEventListener("load", () => {
       icon.querySelector("title").remove();
       icon.removeAttribute("aria-labelledby");
       icon.setAttribute("aria-hidden", "true");
+    }
+    for (const number of all("span.output.text_plain")) {
+      if (/^.{0,20}±.{0,20}$/.test(number.textContent.trim())) number.style.whiteSpace = "nowrap";
     }
     for (const widget of all(".widget-slider")) {
       const slider = widget.querySelector("[role=slider]");

@@ -4,6 +4,7 @@ A unit of work is one seed of one condition; its numbers depend on its identity 
 (:mod:`hfc.study.identity`).
 """
 
+import _thread
 import contextlib
 import json
 import os
@@ -34,6 +35,8 @@ from hfc.study.unit import compute, seeded
 
 __all__ = ["image_passes", "run"]
 
+_MOST_SEEDS = 1000
+_PATIENCE = 25  # seconds without a worker
 _DAY = 86_400  # seconds, after which nobody is writing a file any more
 
 
@@ -103,6 +106,8 @@ def run(
     chosen_seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not chosen_seeds or len(set(chosen_seeds)) < len(chosen_seeds):
         raise ValueError(f"seeds must be at least one and all different, got {seeds}")
+    if len(chosen_seeds) > _MOST_SEEDS:
+        raise ValueError(f"seeds must be at most {_MOST_SEEDS:,}, got {len(chosen_seeds):,}")
     seeds = chosen_seeds
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
@@ -155,7 +160,7 @@ def run(
         if scheduler is not None:
             from distributed import Client
 
-            stack.enter_context(Client(scheduler))
+            stack.enter_context(_attended(stack.enter_context(Client(scheduler)), scheduler))
             stack.enter_context(joblib.parallel_config(backend="dask"))
             jobs = jobs or -1
         else:
@@ -313,6 +318,39 @@ def _end_with(parent):
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _attended(client, scheduler):
+    """Break off when a cluster has had no worker for a while, instead of waiting for ever."""
+    left, alone = threading.Event(), threading.Event()
+
+    def watch():
+        seen = time.monotonic()
+        while not left.wait(1):
+            try:
+                if client.nthreads():
+                    seen = time.monotonic()
+            except (OSError, TimeoutError):  # the scheduler itself has gone
+                pass
+            if time.monotonic() - seen > _PATIENCE:
+                alone.set()
+                _thread.interrupt_main()  # who waits for a result listens to nothing else
+                return
+
+    if threading.current_thread() is threading.main_thread():  # the one that can be interrupted
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        with contextlib.suppress(TimeoutError):
+            client.wait_for_workers(1, timeout=_PATIENCE + 1)
+        yield
+    except BaseException as error:
+        if alone.is_set():
+            told = f"{scheduler} has had no worker for {_PATIENCE} s; finished units are kept"
+            raise RuntimeError(told) from error
+        raise
+    finally:
+        left.set()
 
 
 def _probe(folder):

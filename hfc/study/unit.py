@@ -137,6 +137,8 @@ def compute(
             records = measure(model, train_set, test_set, settings)
         else:
             records = [record for row in history.rows for record in row.get("records", [])]
+    if len({tuple(sorted(record)) for record in records}) > 1:
+        raise ValueError("records must all have the same names")
     training = sum(row["seconds"] for row in history.rows)
     facts = {
         "parameters": sum(p.numel() for p in model.parameters()),

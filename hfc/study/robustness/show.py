@@ -71,7 +71,8 @@ def attack_explorer(
 
 def _said(model, images, classes):
     share, answer = logits(model, images).softmax(1).max(1)
-    return f"“{classes[answer.item()]}”, {100 * share.item():.0f} %"
+    sure = f"{100 * share.item():.0f}".replace("100", "> 99")
+    return f"“{classes[answer.item()]}”, {sure} %"
 
 
 def _explorer_frame(image, changed, said, said_before, size):
