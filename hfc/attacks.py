@@ -1,9 +1,8 @@
 """Adversarial attacks: foolbox, wrapped thinly.
 
-Attacks change the pixels of images in [0, 1] by at most epsilon, in pixel units: 8/255, not 8.
-They run in float32, on the device of the images, against a model in evaluation mode. What they
-draw at random follows from a seed. How many images a model still gets right afterwards, and
-whether to believe it, is the matter of :mod:`hfc.robustness`.
+They change the pixels of images in [0, 1] by at most epsilon, in pixel units (8/255, not 8), in
+float32, on the device of the images, against a model in evaluation mode; a seed decides what they
+draw. How many images a model still gets right is the matter of :mod:`hfc.robustness`.
 
 >>> from hfc import data, models
 >>> model = models.build("small", num_classes=10, width=8).eval()
@@ -81,10 +80,8 @@ class _ConfinedL2PGD(_Confined, fa.L2PGD):
 
 
 class _Fourier(FixedEpsilonAttack):
-    """The one wave of a polar grid that speaks most for a wrong class, found by trying.
-
-    Eight directions times eight rings up to the Nyquist frequencies, each wave with either sign;
-    the signs of the channels are drawn (Yin et al. 2019).
+    """The wave of a polar grid that speaks most for a wrong class: 8 directions, 8 rings up to the
+    Nyquist frequencies, either sign; the signs of the channels are drawn (Yin et al. 2019).
     """
 
     distance = linf
@@ -274,9 +271,8 @@ def perturb(
     Raises
     ------
     ValueError
-        If there are no images, pixels or epsilon are out of range, labels name none of the
-        model's classes, the attack is unknown, the model's logits are not finite, or
-        HopSkipJump meets a model that answers at random.
+        If pixels or epsilon are out of range, labels name none of the model's classes, the attack
+        is unknown, logits are not finite, or HopSkipJump meets a model that answers at random.
     """
     attack = named(attack)
     check_pixels(images)
