@@ -743,9 +743,10 @@ def test_a_cluster_whose_workers_have_gone(workers, tmp_path, monkeypatch):
 
 
 ORPHANED = """
-import sys
+import signal, sys
 from tests.test_study_run import Recipe, run
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
 recipe = Recipe(epochs=10_000, batch_size=20)
 run("observation", seeds=2, folder=sys.argv[1], jobs=2, progress=False, train_size=60, test_size=20,
     recipe=recipe)
@@ -766,11 +767,14 @@ def test_workers_end_with_their_parent(how, tmp_path):
     command = [sys.executable, "-c", ORPHANED, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as parent:
         watched = psutil.Process(parent.pid)
-        while len(workers := computing(watched)) < 2 or not list(tmp_path.glob("networks/*.pt")):
-            assert parent.poll() is None
-            time.sleep(0.2)
-        parent.send_signal(how)
-        parent.wait(60)
+        try:
+            while len(workers := computing(watched)) < 2:
+                assert parent.poll() is None
+                time.sleep(0.2)
+            parent.send_signal(how)
+            parent.wait(60)
+        finally:
+            parent.kill()
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert not alive
 

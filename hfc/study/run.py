@@ -4,7 +4,6 @@ A unit of work is one seed of one condition; its numbers depend on its identity 
 (:mod:`hfc.study.identity`).
 """
 
-import _thread
 import contextlib
 import json
 import os
@@ -320,37 +319,43 @@ def _end_with(parent):
     threading.Thread(target=watch, daemon=True).start()
 
 
+class _Alone(BaseException):
+    """A cluster has no workers."""
+
+
 @contextlib.contextmanager
 def _attended(client, scheduler):
     """Break off when a cluster has had no worker for a while, instead of waiting for ever."""
-    left, alone = threading.Event(), threading.Event()
+    main, left = threading.main_thread(), threading.Event()
+    if threading.current_thread() is not main:  # only that one can be interrupted
+        yield
+        return
 
     def watch():
         seen = time.monotonic()
         while not left.wait(1):
-            try:
+            with contextlib.suppress(OSError, TimeoutError):  # the scheduler may have gone
                 if client.nthreads():
                     seen = time.monotonic()
-            except (OSError, TimeoutError):  # the scheduler itself has gone
-                pass
             if time.monotonic() - seen > _PATIENCE:
-                alone.set()
-                _thread.interrupt_main()  # who waits for a result listens to nothing else
+                signal.pthread_kill(main.ident, signal.SIGALRM)
                 return
 
-    if threading.current_thread() is threading.main_thread():  # the one that can be interrupted
-        threading.Thread(target=watch, daemon=True).start()
+    def leave(*_):
+        raise _Alone
+
+    before = signal.signal(signal.SIGALRM, leave)
+    threading.Thread(target=watch, daemon=True).start()
     try:
         with contextlib.suppress(TimeoutError):
             client.wait_for_workers(1, timeout=_PATIENCE + 1)
         yield
-    except BaseException as error:
-        if alone.is_set():
-            told = f"{scheduler} has had no worker for {_PATIENCE} s; finished units are kept"
-            raise RuntimeError(told) from error
-        raise
+    except _Alone:
+        told = f"{scheduler} has had no worker for {_PATIENCE} s; finished units are kept"
+        raise RuntimeError(told) from None
     finally:
         left.set()
+        signal.signal(signal.SIGALRM, before)
 
 
 def _probe(folder):
