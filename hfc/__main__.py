@@ -146,6 +146,8 @@ def _list(scale):
     from hfc.study.run import image_passes
 
     for name, experiment in catalogue.experiments().items():
+        if scale not in experiment.scales:
+            continue
         runs = len(experiment.scales[scale].conditions)
         claims = ", ".join(experiment.claims) or "no claim"
         passes = image_passes(name, scale) / 1e6

@@ -158,6 +158,16 @@ def test_a_damaged_result_is_no_verdict(monkeypatch):
         scoreboard()
 
 
+def test_a_rule_that_cannot_be_followed_names_its_claim(stored, monkeypatch):
+    def rule(claim, *found):
+        raise ValueError("no network reaches 65 %")
+
+    stored |= TABLES["C08"]()
+    monkeypatch.setitem(catalogue.rules(), "C08", rule)
+    with pytest.raises(ValueError, match=r"^C08 cannot be judged: no network reaches 65 %$"):
+        judged("C08")
+
+
 def test_a_claim_that_is_none():
     with pytest.raises(KeyError, match="C99"):
         judge("C99")

@@ -49,6 +49,8 @@ def judge(name: str, *, scale: str = "cpu", dataset: str = "cifar10") -> str:
     ------
     KeyError
         If there is no such claim.
+    ValueError
+        If its rule asks for what was not measured, or for an accuracy that no network reached.
     """
     claim = claims()[name]
     needed = [claim[key] for key in ("experiment", "also") if key in claim]
@@ -60,7 +62,10 @@ def judge(name: str, *, scale: str = "cpu", dataset: str = "cifar10") -> str:
         return "not tested"
     if any(len(result.seeds) < 2 for result in found):  # no interval, no verdict
         return "not tested"
-    return catalogue.rules()[name](claim, *found)
+    try:
+        return catalogue.rules()[name](claim, *found)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be judged: {error}") from error
 
 
 @lru_cache
