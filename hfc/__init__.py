@@ -5,7 +5,7 @@ The house, ground floor first; a room imports only rooms named before it.
 * :mod:`hfc.arguments`, :mod:`hfc.frequency`, :mod:`hfc.intervals`, :mod:`hfc.flags`,
   :mod:`hfc.files`, :mod:`hfc.machine`, :mod:`hfc.compat`
 * :mod:`hfc.synthetic`, :mod:`hfc.data`, :mod:`hfc.models`, :mod:`hfc.wrappers`,
-  :mod:`hfc.batchnorm`, :mod:`hfc.kernels`, :mod:`hfc.augment`
+  :mod:`hfc.batchnorm`, :mod:`hfc.kernels`, :mod:`hfc.augment`, :mod:`hfc.checkpoints`
 * :mod:`hfc.training`, :mod:`hfc.evaluation`, :mod:`hfc.attacks`, :mod:`hfc.robustness`
 * :mod:`hfc.display`, which shows arrays and numbers
 * :mod:`hfc.study`, the book's own experiments, results and verdicts

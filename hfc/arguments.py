@@ -172,7 +172,9 @@ def _wanted(hint):
         return f"a sequence of {_wanted(typing.get_args(hint)[0]).removeprefix('a ')}s"
     if kind in _WORDS:
         return _WORDS[kind]
-    return f"{kind.__module__.partition('.')[0]}'s {kind.__qualname__}"
+    if kind.__module__ == "builtins":
+        return f"a {kind.__name__}"
+    return f"a {kind.__name__} of {kind.__module__.partition('.')[0]}"
 
 
 def _told(value):

@@ -86,6 +86,8 @@ class ImageSet:
     signature: Tensor | None = None
 
     def __post_init__(self):
+        if isinstance(self.classes, list):
+            object.__setattr__(self, "classes", tuple(self.classes))
         check_fields(self)
         if self.images.dtype != torch.float32:
             raise TypeError(f"images must be float32 in [0, 1], got {self.images.dtype}")

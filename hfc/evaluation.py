@@ -90,6 +90,8 @@ def _answers(model, images):
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
+        if "CUDA" in str(error):  # whatever it is, it is not the shape
+            raise
         wanted = f"model must take images of shape {tuple(images.shape)}"
         raise ValueError(f"{wanted}, but failed: {error}") from error
     if not isinstance(found, Tensor):

@@ -10,28 +10,23 @@
 ['epoch', 'loss', 'seconds', 'train_accuracy']
 """
 
-import copy
 import dataclasses
-import hashlib
-import io
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from pathlib import Path
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hfc import checkpoints
 from hfc.arguments import check_fields, checked
 from hfc.augment import crop_flip, mixup, pgd
 from hfc.data import ImageSet
-from hfc.files import write_whole
 from hfc.kernels import first_kernels, roughness
 from hfc.machine import autocast, progress_bar
 
@@ -87,8 +82,8 @@ class Recipe:
 
     Raises
     ------
-    ValueError
-        If a value is out of range.
+    TypeError, ValueError
+        If a value is of a wrong type or out of range.
     """
 
     epochs: int
@@ -114,10 +109,15 @@ class Recipe:
                 raise ValueError(f"{name} must be a whole number, at least {least}, got {value}")
             object.__setattr__(self, name, int(value))
         check_fields(self)
+        for name, hint in type(self).__annotations__.items():
+            if hint in (float, float | None) and getattr(self, name) is not None:
+                object.__setattr__(self, name, float(getattr(self, name)))
         if not (self.lr > 0 and math.isfinite(self.lr)):
             raise ValueError(f"lr must be a finite number above 0, got {self.lr}")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
+            raise ValueError(
+                f"weight_decay must be a finite number of at least 0, got {self.weight_decay}"
+            )
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
         if self.gradient_clip is not None and not self.gradient_clip > 0:
@@ -227,7 +227,7 @@ def fit(
     }
     history = History()
     if resume is not None:
-        history.rows = _load_checkpoint(resume, model, optimizer, identity, device)
+        history.rows = checkpoints.load(resume, model, optimizer, identity, device)
     steps = len(data) // recipe.batch_size
     with progress_bar(
         recipe.epochs * steps,
@@ -242,7 +242,7 @@ def fit(
                 row |= probe(model, row["epoch"])
             history.rows.append(row)
             if resume is not None:
-                _save_checkpoint(resume, model, optimizer, identity, history.rows)
+                checkpoints.save(resume, model, optimizer, identity, history.rows)
             bar.set_postfix(epoch=row["epoch"], train_accuracy=f"{row['train_accuracy']:.3f}")
     return history
 
@@ -345,48 +345,3 @@ _SCHEDULES = {
     "triangle": lambda done: min(done / 0.25, (1 - done) / 0.75),
     "constant": lambda done: 1.0,
 }
-
-
-def _save_checkpoint(path, model, optimizer, identity, rows):
-    buffer = io.BytesIO()
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}
-    torch.save(state | {"identity": identity}, buffer)
-    content = buffer.getvalue()
-    write_whole(path, hashlib.sha256(content).digest() + content)
-
-
-def _load_checkpoint(path, model, optimizer, identity, device):
-    """Put a checkpoint into model and optimizer; the rows so far, none if there is no file."""
-    if not Path(path).exists():
-        return []
-    before = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
-    try:
-        content = Path(path).read_bytes()
-        if hashlib.sha256(content[32:]).digest() != content[:32]:  # torch.load would not notice
-            raise ValueError("its checksum does not match")
-        checkpoint = torch.load(io.BytesIO(content[32:]), map_location=device, weights_only=True)
-        different = _different(checkpoint["identity"], identity)
-        rows = checkpoint["rows"]
-        if not different:
-            model.load_state_dict(checkpoint["model"])
-            optimizer.load_state_dict(checkpoint["optimizer"])
-            if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
-                raise ValueError("its epochs are not in order")
-    except Exception as error:  # whatever a damaged file makes torch raise
-        model.load_state_dict(before[0])
-        optimizer.load_state_dict(before[1])
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        warnings.warn(f"resume: {path} is damaged ({reason}); starting afresh", stacklevel=3)
-        return []
-    if different:
-        raise ValueError(f"resume: {path} is of another training (different {different})")
-    return rows
-
-
-def _different(found, identity):
-    """In what a checkpoint's training differs from this one, in words; empty if in nothing."""
-    wanted, had = identity["recipe"], found["recipe"]
-    names = [k for k in wanted if k not in had or wanted[k] != had[k]]
-    names += [] if found["data"] == identity["data"] else ["data set"]
-    names += [] if names or found["model"] == identity["model"] else ["model"]
-    return ", ".join(names)

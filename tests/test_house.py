@@ -16,7 +16,7 @@ ORDER = (
     ("frequency", "intervals", "flags", "files", "machine", "compat"),
     ("synthetic",),
     ("data", "wrappers", "batchnorm", "kernels", "models"),
-    ("augment",),
+    ("augment", "checkpoints"),
     ("training", "evaluation"),
     ("attacks",),
     ("robustness",),

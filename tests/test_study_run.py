@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -27,8 +28,9 @@ from hfc.machine import autocast, using_threads
 from hfc.study import catalogue, dataset, live, live_network
 from hfc.study.low_and_high.measure import on_copies
 from hfc.study.results import load
-from hfc.study.run import image_passes, run
+from hfc.study.run import _attempt, _Task, image_passes, run
 from hfc.study.settings import QUICK, Experiment, Scale, as_json, grid
+from hfc.study.unit import seeded
 from hfc.training import Recipe
 from hfc.wrappers import OnComponent
 
@@ -740,6 +742,47 @@ def test_a_cluster_whose_workers_have_gone(workers, tmp_path, monkeypatch):
             tiny(tmp_path / "here", seeds=40, jobs=None, scheduler=address, recipe=long)
     kept = list((tmp_path / "here").rglob("seed-*.json"))
     assert bool(kept) == bool(workers)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_worker_gives_the_same(tmp_path):
+    settings = {"seeds": 6, "recipe": Recipe(epochs=40, batch_size=20)}
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,
+        local_directory=tmp_path / "workers",
+    ) as cluster:
+
+        def kill():
+            while not list(tmp_path.glob("here/observation/quick-synthetic/seed-*.json")):
+                time.sleep(0.05)
+            os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
+        address = cluster.scheduler_address
+        found = tiny(tmp_path / "here", jobs=None, scheduler=address, **settings)
+        killer.join()
+    assert numbers(found) == numbers(tiny(**settings))
+
+
+def test_threads_of_one_worker_take_turns():
+    """As those of a Dask worker with several threads: random state is the whole process's."""
+    chosen = TINY | {"recipe": Recipe(epochs=6, batch_size=20), "dropout": 0.3}
+    condition = next(catalogue.scale("observation", "quick").each(**chosen))
+    tasks = [
+        _Task("observation", "quick", {}, seeded(condition.settings, seed), "", "", 1, None, None)
+        for seed in (0, 1)
+    ]
+
+    def records(task):
+        return _attempt(task, False, None)[1].records
+
+    one_by_one = [records(task) for task in tasks]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(records, tasks)) == one_by_one
 
 
 ORPHANED = """

@@ -653,6 +653,18 @@ def test_damaged_checkpoint(damage, stopped, undisturbed):
         lambda state: state.pop("rows"),
         lambda state: state["rows"].pop(0),
         lambda state: state.update(rows=[1, 2]),
+        lambda state: state.update(rows={}),
+        lambda state: state.update(rows=[{"epoch": 1}, {"epoch": 2}]),
+        lambda state: state["rows"].extend({**state["rows"][0], "epoch": k} for k in range(3, 99)),
+        lambda state: state["optimizer"]["param_groups"][0].pop("momentum"),
+        lambda state: next(iter(state["optimizer"]["state"].values())).update(
+            momentum_buffer=torch.zeros(2, 3)
+        ),
+        lambda state: [
+            weight.fill_(float("nan"))
+            for weight in state["model"].values()
+            if weight.is_floating_point()
+        ],
         lambda state: state.update(identity="mine"),
     ],
 )
@@ -664,6 +676,14 @@ def test_checkpoint_that_is_sealed_but_malformed(spoil, stopped, undisturbed):
     stopped.write_bytes(hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue())
     with pytest.warns(UserWarning, match=re.escape(f"resume: {stopped} is damaged")):
         assert trained(resume=stopped) == undisturbed
+
+
+@pytest.mark.parametrize("lr", [np.float32(0.1), np.float64(0.1), torch.tensor(0.1), 1])
+def test_numbers_of_any_kind_can_be_resumed(lr, tmp_path):
+    recipe = dataclasses.replace(RANDOM, lr=lr)
+    assert type(recipe.lr) is float
+    first = trained(recipe, resume=tmp_path / "training.pt")
+    assert trained(recipe, resume=tmp_path / "training.pt") == first  # no warning: warnings fail
 
 
 KILLED = """
@@ -759,7 +779,7 @@ def test_less_than_one_batch():
         ({"lr": 0}, "lr must be a finite number above 0, got 0"),
         ({"lr": float("inf")}, "lr must be a finite number above 0, got inf"),
         ({"lr": float("nan")}, "lr must be a finite number above 0, got nan"),
-        ({"weight_decay": -1}, "weight_decay must be at least 0, got -1"),
+        ({"weight_decay": -1}, "weight_decay must be a finite number of at least 0, got -1"),
         ({"label_smoothing": 1}, "label_smoothing must be in [0, 1), got 1"),
         ({"label_smoothing": -0.1}, "label_smoothing must be in [0, 1), got -0.1"),
         ({"gradient_clip": 0}, "gradient_clip must be above 0, got 0"),

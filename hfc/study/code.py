@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 __all__ = ["closure", "code_hash", "digest"]
@@ -39,7 +40,7 @@ def closure(modules: Iterable[str], package: Path = _PACKAGE) -> dict[str, Path]
         path = _file(name, package)
         if name not in found and path is not None:
             found[name] = path
-            left += _imports(ast.parse(path.read_bytes()), package)
+            left += _read(path.read_bytes(), package)[0]
     return dict(sorted(found.items()))
 
 
@@ -70,11 +71,15 @@ def code_hash(modules: tuple[str, ...], package: Path = _PACKAGE) -> str:
 
     Comments, docstrings and layout do not count, nor does the version of Python that asks.
     """
-    code = {
-        name: _code(ast.parse(path.read_bytes()))
-        for name, path in closure(modules, package).items()
-    }
-    return digest(code)[:16]
+    files = closure(modules, package).items()
+    return digest({name: _read(path.read_bytes(), package)[1] for name, path in files})[:16]
+
+
+@lru_cache(maxsize=1000)
+def _read(content, package):
+    """What a file imports, and the digest of what it does."""
+    tree = ast.parse(content)
+    return list(_imports(tree, package)), digest(_code(tree))
 
 
 def _code(node):

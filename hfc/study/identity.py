@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hfc.machine import threads
+from hfc.machine import default_device, threads
 from hfc.study.code import closure, code_hash, digest
 from hfc.study.provenance import versions
 from hfc.study.settings import Settings, as_json
@@ -81,8 +81,8 @@ def network_file(folder: Path, settings: Settings, files: str) -> Path:
     Returns
     -------
     Path
-        One for each training, seed, state of the code that trains, data, number of threads, and
-        versions of torch and numpy.
+        One for each training, seed, state of the code that trains, data, number of threads,
+        versions of torch and numpy, and kind of device.
 
     Raises
     ------
@@ -96,5 +96,6 @@ def network_file(folder: Path, settings: Settings, files: str) -> Path:
         "data": files,
         "threads": threads(),
         "versions": versions(),
+        "device": default_device().type,
     }
     return folder / "networks" / f"{digest(own)[:16]}.pt"

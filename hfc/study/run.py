@@ -22,6 +22,7 @@ import joblib
 import torch
 
 from hfc import data
+from hfc.arguments import checked
 from hfc.files import write_whole
 from hfc.machine import default_device, progress_bar, threads
 from hfc.study import catalogue
@@ -30,15 +31,17 @@ from hfc.study.identity import identity, network_file, unit_code
 from hfc.study.provenance import provenance
 from hfc.study.results import Result, Unit, load, merged, path, save
 from hfc.study.settings import Settings, as_json
-from hfc.study.unit import compute, seeded
+from hfc.study.unit import compute, network, seeded
 
 __all__ = ["image_passes", "run"]
 
 _MOST_SEEDS = 1000
+_ALONE = threading.Lock()
 _PATIENCE = 25  # seconds without a worker
 _DAY = 86_400  # seconds, after which nobody is writing a file any more
 
 
+@checked
 def run(
     name: str,
     scale: str = "quick",
@@ -92,8 +95,8 @@ def run(
 
     Raises
     ------
-    ValueError
-        If an argument is unknown or out of range.
+    TypeError, ValueError
+        If an argument is of a wrong type, unknown or out of range.
     DatasetError
         If the data are missing or damaged.
     RuntimeError
@@ -102,16 +105,18 @@ def run(
     experiment = catalogue.experiment(name)
     chosen = catalogue.scale(name, scale)
     conditions = list(chosen.each(dataset=dataset, **changes))
+    count = seeds if isinstance(seeds, int) else len(seeds)
+    if count > _MOST_SEEDS:
+        raise ValueError(f"seeds must be at most {_MOST_SEEDS:,}, got {count:,}")
     chosen_seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not chosen_seeds or len(set(chosen_seeds)) < len(chosen_seeds):
         raise ValueError(f"seeds must be at least one and all different, got {seeds}")
-    if len(chosen_seeds) > _MOST_SEEDS:
-        raise ValueError(f"seeds must be at most {_MOST_SEEDS:,}, got {len(chosen_seeds):,}")
     seeds = chosen_seeds
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    if experiment.check is not None:
-        for condition in conditions:
+    for condition in conditions:
+        network(condition.settings, classes=10, channels=3)  # complains of what none can be made
+        if experiment.check is not None:
             experiment.check(condition.settings)
 
     folder = None if folder is None else Path(folder).absolute()  # wherever a worker stands
@@ -159,7 +164,9 @@ def run(
         if scheduler is not None:
             from distributed import Client
 
-            stack.enter_context(_attended(stack.enter_context(Client(scheduler)), scheduler))
+            stack.enter_context(
+                _attended(stack.enter_context(Client(scheduler, timeout=_PATIENCE)), scheduler)
+            )
             stack.enter_context(joblib.parallel_config(backend="dask"))
             jobs = jobs or -1
         else:
@@ -296,7 +303,8 @@ def _attempt(task, progress, parent):
     if parent not in (None, os.getpid()):  # in a worker of this machine
         _end_with(parent)
     try:
-        unit = task.compute(progress)
+        with _ALONE:  # seeds and threads are the whole process's
+            unit = task.compute(progress)
         digest(asdict(unit))  # fails here, not where it is stored
         return task, unit
     except (data.DatasetError, FloatingPointError) as error:  # says all there is to say
@@ -334,7 +342,7 @@ def _attended(client, scheduler):
     def watch():
         seen = time.monotonic()
         while not left.wait(1):
-            with contextlib.suppress(OSError, TimeoutError):  # the scheduler may have gone
+            with contextlib.suppress(Exception):  # the scheduler may have gone, too
                 if client.nthreads():
                     seen = time.monotonic()
             if time.monotonic() - seen > _PATIENCE:
@@ -345,7 +353,8 @@ def _attended(client, scheduler):
         raise _Alone
 
     before = signal.signal(signal.SIGALRM, leave)
-    threading.Thread(target=watch, daemon=True).start()
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
     try:
         with contextlib.suppress(TimeoutError):
             client.wait_for_workers(1, timeout=_PATIENCE + 1)
@@ -355,6 +364,7 @@ def _attended(client, scheduler):
         raise RuntimeError(told) from None
     finally:
         left.set()
+        watching.join()  # so that its signal does not come too late
         signal.signal(signal.SIGALRM, before)
 
 

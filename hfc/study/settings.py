@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 
 from hfc import data
+from hfc.arguments import check_fields
 from hfc.frequency import COMPONENTS, radial_mask
 from hfc.training import Recipe
 
@@ -56,8 +57,8 @@ class Settings:
 
     Raises
     ------
-    ValueError
-        If a value is out of range; the text names the setting.
+    TypeError, ValueError
+        If a value is of a wrong type or out of range; the text names the setting.
     """
 
     model: str
@@ -86,6 +87,13 @@ class Settings:
                 object.__setattr__(self, name, tuple(value))
             elif not isinstance(value, tuple) and not (name == "epochs" and value is None):
                 raise ValueError(f"{name} must be a tuple, got {value!r}")
+        check_fields(self)
+        for name in ("train_size", "test_size"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("shuffled", "hfc_strength"):
+            if not 0 <= (getattr(self, name) or 0) <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
         for name, known in (("images", ("train", "test")), ("components", COMPONENTS)):
             for value in getattr(self, name):
                 if value not in known:
@@ -108,7 +116,11 @@ class Settings:
         if not self.radii:
             raise ValueError("radii must hold at least one radius, got none")
         last = self.recipe.epochs
+        if not self.components:
+            raise ValueError("components must hold at least one component, got none")
         if self.epochs is not None:
+            if not all(isinstance(epoch, int) for epoch in self.epochs):
+                raise ValueError(f"epochs must be whole numbers, got {self.epochs}")
             if not self.epochs or list(self.epochs) != sorted(set(self.epochs)):
                 raise ValueError(f"epochs must ascend, each once, got {self.epochs}")
             if not any(1 <= epoch <= last for epoch in self.epochs):
