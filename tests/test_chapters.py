@@ -9,7 +9,6 @@ tested twice: the chapters give none, and a planted fault gives one.
 import ast
 import json
 import re
-import symtable
 from pathlib import Path
 
 import pytest
@@ -104,9 +103,19 @@ def prose_complaints(cells):
 
 
 def bound(text):
-    """Names that a cell gives a value."""
-    symbols = symtable.symtable(text, "cell", "exec").get_symbols()
-    return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
+    """Names that a cell gives a value; what is bound inside functions and loops in brackets not."""
+    names, left = set(), [ast.parse(text)]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name.partition(".")[0])
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif not hasattr(node, "generators"):  # else it is a comprehension
+            left += ast.iter_child_nodes(node)
+    return names
 
 
 def asked(text):
