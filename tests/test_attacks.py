@@ -138,6 +138,7 @@ def test_fgsm_is_that_of_foolbox():
         p.grad = None  # foolbox leaves some
 
 
+@pytest.mark.slow
 def test_pgd_is_that_of_training():
     model, test = healthy()
     epsilon = 1.5 / 255

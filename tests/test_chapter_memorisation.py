@@ -119,6 +119,7 @@ def test_figures_say_what_they_show(memory, table1, people):
         assert "<svg" in picture.markup
 
 
+@pytest.mark.slow
 def test_epoch_slider_starts_where_half_is_learned(memory):
     slider, stack, _ = memorisation.epoch_slider(memory).children
     labels = [label for label, _ in slider.options]

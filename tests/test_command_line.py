@@ -61,6 +61,7 @@ def test_reproduce(tmp_path, capsys):
     assert found.seeds == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_a_result_grows(tmp_path, capsys):
     for seeds in ("1", "3", "2"):
@@ -224,6 +225,7 @@ def test_help(capsys):
         assert name in out
 
 
+@pytest.mark.slow
 def test_data_tells_what_is_where(tmp_path):
     command = [sys.executable, "-m", "hfc", "data", "--root", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -237,6 +239,7 @@ def test_data_tells_what_is_where(tmp_path):
         assert f"{name} is missing" in line
 
 
+@pytest.mark.slow
 def test_warnings_of_others_do_not_matter():
     command = [sys.executable, "-W", "error", "-m", "hfc", "data"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -48,6 +48,7 @@ def file_of(name, package):
 # What counts -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_hash_is_16_digits_wherever_the_package_stands(package):
     for room in ROOMS:
         assert re.fullmatch("[0-9a-f]{16}", hash_of(room))

@@ -374,6 +374,7 @@ def test_a_damaged_result_is_made_again_from_its_units(bench, finished, wanted_p
     assert stored(finished) == wanted_pair
 
 
+@pytest.mark.slow
 def test_a_result_loses_no_seeds_unless_it_may(bench, finished, wanted_pair):
     text = "seeds must hold 0, 1, too, or folder be another one: other code or settings computed"
     with pytest.raises(ValueError, match=text):
@@ -389,6 +390,7 @@ def test_a_result_loses_no_seeds_unless_it_may(bench, finished, wanted_pair):
     assert stored(finished) == grown
 
 
+@pytest.mark.slow
 def test_the_cost_alone_can_be_kept(bench, finished, wanted_pair):
     assert bench.run(finished, records=False) == wanted_pair
     assert stored(finished).minutes == wanted_pair.minutes
@@ -424,6 +426,7 @@ def test_other_settings_are_done_again(changes, bench, finished):
     assert bench.calls == []
 
 
+@pytest.mark.slow
 def test_another_number_of_threads_is_done_again(bench, finished, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", str(int(os.environ.get("OMP_NUM_THREADS", 1)) + 1))
     bench.run(finished, seeds=1)
@@ -436,6 +439,7 @@ def test_another_measure_is_done_again(bench, finished, monkeypatch):
     assert set(bench.run(finished, seeds=1).table["low"]) == {0.5}
 
 
+@pytest.mark.slow
 def test_another_condition_leaves_the_others(bench, finished, monkeypatch):
     vanilla = finished / bench.PLACE / "vanilla-seed-0.json"
     before = vanilla.read_bytes()
@@ -544,6 +548,7 @@ def test_a_damaged_checkpoint_is_done_again(damage, bench, stopped, wanted_pair)
     assert bench.calls == [("50 % mixup", 0)] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{"recipe": {"epochs": 4}}, {"model": "lenet"}, {"train_size": 80}], ids=str
 )
@@ -582,6 +587,7 @@ def networks(folder):
     return {path.name: path.stat().st_mtime_ns for path in (folder / "networks").glob("*")}
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_once_for_all_that_measure_it(tmp_path, wanted):
     tiny(tmp_path)
     kept = networks(tmp_path)
@@ -595,6 +601,7 @@ def test_a_network_is_trained_once_for_all_that_measure_it(tmp_path, wanted):
     assert len(networks(tmp_path)) == 4
 
 
+@pytest.mark.slow
 def test_a_unit_of_a_network_that_is_kept_says_what_its_training_took(tmp_path):
     long = {"seeds": 1, "recipe": Recipe(epochs=60, batch_size=20)}
     first = tiny(tmp_path, **long).units[0]
