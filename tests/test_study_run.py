@@ -710,18 +710,34 @@ def test_a_failure_in_another_process_is_reported(tmp_path):
 @pytest.mark.slow
 def test_a_cluster_gives_the_same(tmp_path, wanted, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=":0",
-        silence_logs=logging.CRITICAL,
-        local_directory=tmp_path / "workers",
-    ) as cluster:
+    with quiet_cluster(2, tmp_path) as cluster:
         found = tiny("here", jobs=None, scheduler=cluster.scheduler_address)
     assert numbers(found) == numbers(wanted)
     kept = sorted(path.name for path in (tmp_path / "here" / "observation").rglob("*.json"))
     assert kept == ["quick-synthetic.json", "seed-0.json", "seed-1.json"]
+
+
+def quiet_cluster(workers, folder):
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,
+        local_directory=folder / "workers",
+    )
+
+
+def after_first_unit(folder, act):
+    """A thread that acts when the run in ``here`` has finished a unit."""
+
+    def wait():
+        while not list(folder.glob("here/observation/quick-synthetic/seed-*.json")):
+            time.sleep(0.05)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
 
 
 @pytest.mark.slow
@@ -729,20 +745,8 @@ def test_a_cluster_gives_the_same(tmp_path, wanted, monkeypatch):
 def test_a_cluster_whose_workers_have_gone(workers, tmp_path, monkeypatch):
     monkeypatch.setattr("hfc.study.run._PATIENCE", 3)
     long = Recipe(epochs=300, batch_size=20)
-    with LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        dashboard_address=":0",
-        silence_logs=logging.CRITICAL,
-        local_directory=tmp_path / "workers",
-    ) as cluster:
-
-        def leave():
-            while not list(tmp_path.glob("here/observation/quick-synthetic/seed-*.json")):
-                time.sleep(0.05)
-            cluster.scale(0)
-
-        threading.Thread(target=leave, daemon=True).start()
+    with quiet_cluster(workers, tmp_path) as cluster:
+        after_first_unit(tmp_path, lambda: cluster.scale(0))
         address = cluster.scheduler_address
         text = f"^{address} has had no worker for 3 s; finished units are kept$"
         with pytest.raises(RuntimeError, match=text):
@@ -754,21 +758,9 @@ def test_a_cluster_whose_workers_have_gone(workers, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_same(tmp_path):
     settings = {"seeds": 6, "recipe": Recipe(epochs=40, batch_size=20)}
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        dashboard_address=":0",
-        silence_logs=logging.CRITICAL,
-        local_directory=tmp_path / "workers",
-    ) as cluster:
-
-        def kill():
-            while not list(tmp_path.glob("here/observation/quick-synthetic/seed-*.json")):
-                time.sleep(0.05)
-            os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill, daemon=True)
-        killer.start()
+    with quiet_cluster(2, tmp_path) as cluster:
+        worker = next(iter(cluster.workers.values()))
+        killer = after_first_unit(tmp_path, lambda: os.kill(worker.pid, signal.SIGKILL))
         address = cluster.scheduler_address
         found = tiny(tmp_path / "here", jobs=None, scheduler=address, **settings)
         killer.join()

@@ -125,10 +125,10 @@ def run(
     def task(condition, seed):
         settings = seeded(condition.settings, seed)
         own = identity(settings, experiment.measure, code, files)
-        network = None
+        kept = None
         if folder is not None and settings.epochs is None:  # else its history has what was measured
-            network = network_file(folder, settings, files)
-        return _Task(name, scale, condition.label, settings, own, code, threads(), folder, network)
+            kept = network_file(folder, settings, files)
+        return _Task(name, scale, condition.label, settings, own, code, threads(), folder, kept)
 
     def others(units):
         """Of the stored units those of other seeds that belong to the same result."""
