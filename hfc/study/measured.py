@@ -415,6 +415,15 @@ class Measurements:
                 )
         return Measurements(xr.Dataset(numbers | {"_there": there.any("epoch")}))
 
+    def at_three_levels(self) -> dict[str, "Measurements"]:
+        """The measurements at the common accuracy, and 5 and 10 points below, by level in words.
+
+        A difference that depends on where networks are compared shows here.
+        """
+        best = self.common_accuracy()
+        levels = (best, best - 0.05, best - 0.1)
+        return {f"{100 * level:.0f} %": self.at_accuracy(level) for level in levels}
+
     def _matched(self):
         if "epoch" not in self.keys or "_match" not in self._dataset:
             raise ValueError("networks can be matched if epoch is open and original was measured")

@@ -48,6 +48,7 @@ def run(
     dataset: str = "synthetic",
     seeds: int | Sequence[int] = 3,
     *,
+    attacked: int | None = None,
     folder: str | os.PathLike | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
@@ -68,6 +69,9 @@ def run(
     seeds : int or sequence of int
         Which seeds, or how many from 0 on. A seed decides the initial weights, the order of
         the images, and the synthetic set or the subset of a real one.
+    attacked : int, optional
+        How many of the seeds, from the first on, for conditions that train against an attack,
+        which takes several times as long; default all.
     folder : path, optional
         Where to keep every finished unit, the checkpoint of every unfinished one and, at the
         end, the result. A run that was stopped goes on from there, to the same numbers, and a
@@ -112,6 +116,8 @@ def run(
     if not chosen_seeds or len(set(chosen_seeds)) < len(chosen_seeds):
         raise ValueError(f"seeds must be at least one and all different, got {seeds}")
     seeds = chosen_seeds
+    if attacked is not None and not 1 <= attacked <= len(seeds):
+        raise ValueError(f"attacked must be 1 to {len(seeds)}, the number of seeds, got {attacked}")
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     for condition in conditions:
@@ -142,7 +148,12 @@ def run(
             and task(known[digest(u.label)], u.seed).identity == u.identity
         ]
 
-    tasks = [task(condition, seed) for seed in seeds for condition in conditions]
+    tasks = [
+        task(condition, seed)
+        for k, seed in enumerate(seeds)
+        for condition in conditions
+        if attacked is None or k < attacked or not condition.settings.recipe.adversarial
+    ]
     grown = _units_of(folder, name, scale, dataset)
     lost = {u.seed for u in grown if u.records} - {u.seed for u in others(grown)} - set(seeds)
     if lost and not shrink:

@@ -14,12 +14,22 @@ WANTED = Path(__file__).resolve().parent / "wanted.toml"
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run that is wanted: so many seeds, from 0 on, of an experiment at a scale."""
+    """A run that is wanted: so many seeds, from ``first`` on, of an experiment at a scale.
+
+    Conditions that train against an attack get ``attacked`` of them, if that is given.
+    """
 
     experiment: str
     scale: str
     data: str
     seeds: int
+    first: int = 0
+    attacked: int | None = None
+
+    @property
+    def range(self) -> range:
+        """The seeds."""
+        return range(self.first, self.first + self.seeds)
 
 
 def wanted(file: Path = WANTED) -> list[Wanted]:
@@ -29,7 +39,7 @@ def wanted(file: Path = WANTED) -> list[Wanted]:
     ----------
     file : path
         TOML: a table ``[[run]]`` with ``experiment``, ``scale``, ``data`` and ``seeds`` for
-        each run.
+        each run, and ``first`` and ``attacked`` where they are not the default.
 
     Raises
     ------
@@ -44,6 +54,10 @@ def wanted(file: Path = WANTED) -> list[Wanted]:
         catalogue.scale(run.experiment, run.scale)
         if run.data not in data.NAMES:
             raise ValueError(f"data must be one of {', '.join(data.NAMES)}, got {run.data!r}")
-        if not isinstance(run.seeds, int) or run.seeds < 1:
-            raise ValueError(f"seeds must be a whole number of at least 1, got {run.seeds!r}")
+        least = {"seeds": 1, "first": 0} | ({"attacked": 1} if run.attacked is not None else {})
+        for name, lowest in least.items():
+            value = getattr(run, name)
+            if not isinstance(value, int) or value < lowest:
+                wanted = f"a whole number of at least {lowest}"
+                raise ValueError(f"{name} must be {wanted}, got {value!r}")
     return runs

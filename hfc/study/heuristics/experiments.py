@@ -1,9 +1,22 @@
 """Settings of chapter 4's experiments, at every scale."""
 
-from hfc.study.heuristics.measure import by_statistics, with_signature
+from dataclasses import dataclass
+
+from hfc.study.heuristics.measure import by_statistics, in_company, with_signature
 from hfc.study.low_and_high.measure import on_copies
 from hfc.study.memorisation.experiments import only
-from hfc.study.settings import COPIES, CPU, PAPER, QUICK, RADII, SCALED, Experiment, Scale, grid
+from hfc.study.settings import (
+    COPIES,
+    CPU,
+    PAPER,
+    QUICK,
+    RADII,
+    SCALED,
+    Experiment,
+    Scale,
+    Settings,
+    grid,
+)
 from hfc.training import Recipe
 
 __all__ = ["EXPERIMENTS"]
@@ -19,7 +32,7 @@ _HEURISTICS = {
     "dropout": {"dropout": 0.5},
     "mixup": {"recipe": {"mixup": 0.5}},
     "BatchNorm": _BATCH_NORM,
-    "adversarial": {"recipe": {"adversarial": 8 / 255, "attack_steps": 5}},
+    "adversarial": {"recipe": {"adversarial": 8 / 255, "attack_steps": 2}},
 }
 _LIVE_ATTACK = {"recipe": {"adversarial": 4 / 255, "attack_steps": 1}}
 _INPUTS = {"normalised": {"normalise": True}, "raw": {"normalise": False}}
@@ -36,6 +49,30 @@ _LOW_WITH_AND_WITHOUT = grid(
     norm=_WITH_AND_WITHOUT,
     train_radius={"all": {}} | {str(radius): only("low", radius) for radius in RADII},
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InCompany(Settings):
+    """Settings of a network whose test batches of 100 hold ``company`` originals each.
+
+    Attributes
+    ----------
+    company : tuple of int
+        0 to 99.
+    """
+
+    company: tuple[int, ...]
+
+    def __post_init__(self):
+        super().__post_init__()
+        for others in self.company:
+            if not 0 <= others <= 99:
+                raise ValueError(f"company must be 0 to 99 originals of 100, got {others}")
+
+
+def _company(base, radii, company):
+    changed = base.changed(radii=radii, components=("high", "high + mean"))
+    return InCompany(**vars(changed), company=company)
 
 
 def _strengths(*strengths):
@@ -67,7 +104,7 @@ EXPERIMENTS = {
                 grid(heuristic=_HEURISTICS | {"adversarial": _LIVE_ATTACK}),
             ),
             "cpu": Scale(
-                CPU.changed(train_size=20_000, epochs=tuple(range(1, 11))),
+                CPU.changed(epochs=(1, 2, 4, 6, 8, 10)),
                 grid(heuristic=_HEURISTICS),
             ),
             "paper": Scale(
@@ -86,9 +123,10 @@ EXPERIMENTS = {
                 CPU.changed(
                     recipe=Recipe(
                         epochs=10, batch_size=100, optimizer="adam", lr=1e-3, weight_decay=0.0
-                    )
+                    ),
+                    train_size=10_000,
                 ),
-                _batch_sizes((10, 32, 100, 320, 1000), 100, 10),
+                _batch_sizes((10, 32, 100, 1000), 100, 10),
             ),
             "paper": Scale(PAPER, _batch_sizes((32, 100, 1000), 100, 10)),
         },
@@ -102,7 +140,7 @@ EXPERIMENTS = {
                 QUICK, grid(architecture={"LeNet": {"model": "lenet"}, "small": {"model": "small"}})
             ),
             "cpu": Scale(
-                CPU,
+                CPU.changed(train_size=10_000),
                 grid(
                     architecture={
                         "LeNet": {"model": "lenet"},
@@ -131,7 +169,10 @@ EXPERIMENTS = {
         keys=("optimizer", "epoch", "images", "radius"),
         scales={
             "quick": Scale(QUICK.changed(epochs=(12,)), grid(optimizer=_OPTIMIZERS)),
-            "cpu": Scale(CPU.changed(epochs=tuple(range(1, 11))), grid(optimizer=_OPTIMIZERS)),
+            "cpu": Scale(
+                CPU.changed(train_size=10_000, epochs=(1, 2, 3, 4, 6, 8, 10)),
+                grid(optimizer=_OPTIMIZERS),
+            ),
             "paper": Scale(
                 PAPER.changed(recipe={"epochs": 10}, epochs=tuple(range(1, 11))),
                 grid(optimizer=_OPTIMIZERS),
@@ -154,19 +195,31 @@ EXPERIMENTS = {
             ),
             "cpu": Scale(
                 CPU.changed(
+                    train_size=10_000,
                     recipe={"epochs": 12},
-                    epochs=(1, 2, 3, 4, 6, 8, 10, 12),
+                    epochs=(1, 2, 3, 4, 6, 9, 12),
                     test_size=1000,
-                    components=SCALED,
+                    components=_RAW_AND_SCALED,
                 ),
-                grid(norm=_NORMS, inputs=_INPUTS, optimizer={"SGD": _SGD, "Adam": _ADAM}),
+                (
+                    *grid(
+                        norm=_WITH_AND_WITHOUT,
+                        inputs=_INPUTS,
+                        optimizer={"SGD": _SGD, "Adam": _ADAM},
+                    ),
+                    *grid(
+                        norm={"GroupNorm": _NORMS["GroupNorm"]},
+                        inputs={"normalised": {}},
+                        optimizer={"SGD": _SGD},
+                    ),
+                ),
             ),
             "paper": Scale(
                 PAPER.changed(recipe={"epochs": 10}, epochs=tuple(range(1, 11)), components=SCALED),
                 grid(norm=_NORMS, inputs=_INPUTS, optimizer={"Adam": {}, "SGD": _SGD}),
             ),
         },
-        claims=("C11",),
+        claims=("C11b",),
     ),
     "batchnorm-resnet32": Experiment(
         measure=by_statistics,
@@ -188,21 +241,20 @@ EXPERIMENTS = {
                 CPU.changed(
                     model="resnet32",
                     normalise=False,
+                    # One rate for all, that of the network that bears least, and its decay.
                     recipe=Recipe(
-                        epochs=20,
+                        epochs=16,
                         batch_size=100,
                         optimizer="adam",
-                        lr=3e-4,
-                        schedule="constant",
+                        lr=1e-3,
                         weight_decay=0.0,
+                        gradient_clip=1.0,
                     ),
-                    train_size=None,
                     test_size=1500,
-                    epochs=(1, 2, 3, 4, 6, 8, 12, 16, 20),
+                    epochs=(1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 15, 16),
                     components=_RAW_AND_SCALED,
                 ),
-                # Without normalisation a learning rate of 1e-3 is too high for 32 layers.
-                grid(norm={"none": {}, "BatchNorm": _BATCH_NORM | {"recipe": {"lr": 1e-3}}}),
+                grid(norm=_NORMS),
             ),
             "paper": Scale(
                 PAPER.changed(
@@ -212,7 +264,29 @@ EXPERIMENTS = {
                 grid(norm=_WITH_AND_WITHOUT),
             ),
         },
-        claims=("C11",),
+        claims=("C11a", "C11b", "C11c"),
+    ),
+    "batch-company": Experiment(
+        measure=in_company,
+        keys=("norm", "radius", "company"),
+        scales={
+            "quick": Scale(
+                _company(QUICK.changed(hfc_strength=0.9, test_size=60), (4, 8), (0, 50, 99)),
+                grid(norm={"BatchNorm": _BATCH_NORM}),
+            ),
+            "cpu": Scale(
+                _company(CPU.changed(test_size=300), (4, 8), (0, 50, 80, 90, 95, 99)),
+                grid(norm={"BatchNorm": _BATCH_NORM}),
+            ),
+            "paper": Scale(
+                _company(
+                    PAPER.changed(test_size=300, recipe={"epochs": 30}),
+                    (4, 8),
+                    (0, 50, 80, 90, 95, 99),
+                ),
+                grid(norm={"BatchNorm": _BATCH_NORM}),
+            ),
+        },
     ),
     "batchnorm-lfc": Experiment(
         measure=on_copies,
@@ -222,7 +296,7 @@ EXPERIMENTS = {
                 QUICK,
                 grid(norm=_WITH_AND_WITHOUT, train_radius={"all": {}, "8": only("low", 8)}),
             ),
-            "cpu": Scale(CPU, _LOW_WITH_AND_WITHOUT),
+            "cpu": Scale(CPU.changed(train_size=10_000), _LOW_WITH_AND_WITHOUT),
             "paper": Scale(PAPER.changed(recipe={"epochs": 10}), _LOW_WITH_AND_WITHOUT),
         },
         claims=("C15",),
@@ -239,7 +313,7 @@ EXPERIMENTS = {
                 ),
             ),
             "cpu": Scale(
-                CPU.changed(epochs=(1, 2, 3, 4, 6, 8, 10), radii=(8,)),
+                CPU.changed(train_size=10_000, epochs=(1, 2, 3, 4, 6, 8, 10), radii=(8,)),
                 grid(
                     heuristic=_HEURISTICS | {"GroupNorm": _NORMS["GroupNorm"]},
                     strength=_strengths(0, 0.5, 0.9, 1),

@@ -1,8 +1,8 @@
-"""The rules of chapter 4's claims, as ``claims.toml`` words them."""
+"""What chapter 4's claims are judged by: estimates for the steps in ``claims.toml``."""
 
 import itertools
 
-from hfc.study.verdict import graded
+from hfc.study.verdict import claims
 
 __all__ = ["RULES", "gap"]
 
@@ -12,35 +12,44 @@ def gap(measurements):
     return measurements.at(images="train").original - measurements.at(images="test").original
 
 
+def _radius(radius):
+    return f"r = {radius:g}"
+
+
 def _batch_size(claim, result):
-    at8 = result.at(radius=8)
+    sizes = result.at(budget="same epochs").labels("batch_size")
+    pairs = {
+        "same epochs": (("same epochs", min(sizes)), ("same epochs", max(sizes))),
+        "same steps": (("same epochs", 100), ("same steps", 1000)),
+    }
 
-    def three(budget, small, large):
-        small = at8.at(budget="same epochs", batch_size=small)
-        large = at8.at(budget=budget, batch_size=large)
-        test_small, test_large = small.at(images="test"), large.at(images="test")
-        return [
-            (test_small.original - test_large.original).clearly_above(),
-            (gap(small) - gap(large)).clearly_above(),
-            (test_small.high_mean - test_large.high_mean).clearly_above(),
-        ]
+    def differences(value, radii=(8,)):
+        found = {}
+        for (text, (small, large)), radius in itertools.product(pairs.items(), radii):
+            small, large = (
+                value(result.at(budget=budget, batch_size=size, radius=radius))
+                for budget, size in (small, large)
+            )
+            label = f"{text}, {_radius(radius)}" if len(radii) > 1 else text
+            found[label] = small - large
+        return found
 
-    sizes = at8.at(budget="same epochs").labels("batch_size")
-    epochs = three("same epochs", min(sizes), max(sizes))
-    if all(epochs) and all(three("same steps", 100, 1000)):
-        return "reproduced"
-    return "partly" if sum(epochs) >= 2 else "not"
+    return {
+        "accuracy": differences(lambda at: at.at(images="test").original),
+        "gap": differences(gap),
+        "high": differences(lambda at: at.at(images="test").high_mean, (4, 8)),
+    }
 
 
 def _vanilla(claim, result):
     test = result.at(heuristic="vanilla", images="test").last
-    radii = claim["paper"]["radii"]
-    rising = all(
-        (test.at(radius=larger).low - test.at(radius=smaller).low).clearly_above()
-        for smaller, larger in itertools.pairwise(radii)
-    )
-    blind = all(test.at(radius=radius).high.clearly_below(0.2) for radius in radii)
-    return "not" if not rising else "reproduced" if blind else "partly"
+    return {
+        "rises": {
+            f"r = {small} to {large}": test.at(radius=large).low - test.at(radius=small).low
+            for small, large in ((4, 8), (8, 12))
+        },
+        "blind": {_radius(r): test.at(radius=r).high for r in claim["paper"]["radii"]},
+    }
 
 
 def _versus_plain(result, heuristic, column, radius):
@@ -50,55 +59,112 @@ def _versus_plain(result, heuristic, column, radius):
 
 
 def _dropout(claim, result):
-    differences = [
-        _versus_plain(result, "dropout", column, radius)
-        for radius in result.measured.labels("radius")
-        for column in ("original", "low", "high")
-    ]
-    if all(d.clearly_above(-0.05) and d.clearly_below(0.05) for d in differences):
-        return "reproduced"
-    return "partly" if all(abs(d.mean) < 0.05 for d in differences) else "not"
+    radii = result.measured.labels("radius")
+    return {
+        "accuracy": {"": _versus_plain(result, "dropout", "original", radii[0])},
+        **{
+            copies: {_radius(r): _versus_plain(result, "dropout", copies, r) for r in radii}
+            for copies in ("low", "high")
+        },
+    }
 
 
 def _mixup(claim, result):
-    similar = abs(_versus_plain(result, "mixup", "original", 4).mean) < 0.05
-    high = [_versus_plain(result, "mixup", "high", radius) for radius in (4, 8)]
-    more = [difference.clearly_above() for difference in high]
-    if similar and all(more) and all(difference.mean >= 0.1 for difference in high):
-        return "reproduced"
-    return "partly" if any(more) else "not"
+    return {
+        "accuracy": {"": _versus_plain(result, "mixup", "original", 4)},
+        "r = 4": {"": _versus_plain(result, "mixup", "high", 4)},
+        "r = 8": {"": _versus_plain(result, "mixup", "high", 8)},
+    }
 
 
 def _adversarial(claim, result):
     at8 = result.at(radius=8).last
-    smaller = gap(at8.at(heuristic="adversarial")) - gap(at8.at(heuristic="vanilla"))
-    holds = (
-        _versus_plain(result, "adversarial", "original", 8).clearly_below()
-        + smaller.clearly_below()
-        + all(
-            _versus_plain(result, "adversarial", "high + mean", r).clearly_below() for r in (8, 12)
-        )
-    )
-    return {3: "reproduced", 2: "partly"}.get(holds, "not")
+    test = result.at(images="test", heuristic="adversarial").last
+    return {
+        "accuracy": {"": -_versus_plain(result, "adversarial", "original", 8)},
+        "gap": {"": gap(at8.at(heuristic="vanilla")) - gap(at8.at(heuristic="adversarial"))},
+        "less": {
+            _radius(r): -_versus_plain(result, "adversarial", "high + mean", r) for r in (4, 8)
+        },
+        "ignored": {_radius(r): test.at(radius=r).high for r in (8, 12, 16)},
+    }
 
 
-def _batch_norm(claim, small, authors):
-    networks = (
-        small.at(inputs="normalised", optimizer="SGD").without(norm="GroupNorm"),
-        authors.measured,
-    )
-    shown = []
-    for network in networks:
-        running = network.at(statistics="running", company="alone")
-        there = running.at_accuracy(running.common_accuracy())
-        for copies in ("high", "high + mean"):
-            gains = [
-                there.at(norm="BatchNorm", radius=r)[copies]
-                - there.at(norm="none", radius=r)[copies]
-                for r in (4, 8)
-            ]
-            shown.append(all(gain.clearly_above() and gain.mean >= 0.1 for gain in gains))
-    return graded(*shown)
+# BatchNorm: every comparison at the same accuracy, at three levels of it -----------------------
+
+
+def _by_level(measurements, value, radii):
+    """``value(measurements there, radius)`` at three levels of accuracy and at each radius."""
+    return {
+        f"{_radius(radius)} at {level}": value(there, radius)
+        for level, there in measurements.at_three_levels().items()
+        for radius in radii
+    }
+
+
+def _of(norm, statistics="running"):
+    return {"norm": norm, "statistics": statistics, "company": "alone"}
+
+
+def _published(claim):
+    """Accuracy on HFC copies in the paper, by radius."""
+    return dict(zip(claim["paper"]["radii"], claim["paper"]["high"], strict=True))
+
+
+def _published_level(claim, authors):
+    published = _published(claim)
+
+    def minus_paper(statistics, copies):
+        def value(there, radius):
+            ours = there.at(**_of("BatchNorm", statistics), radius=radius)[copies]
+            return ours - published[radius]
+
+        return value
+
+    measured, radii = authors.measured, tuple(published)
+    by_running = _by_level(measured, minus_paper("running", "high"), (4, 8))
+    return {
+        "raw": _by_level(measured, minus_paper("batch", "high"), radii),
+        "scaled": _by_level(measured, minus_paper("batch", "high, scaled"), radii),
+        "not by running statistics": {label: -value for label, value in by_running.items()},
+    }
+
+
+def _added(claim, small, authors):
+    networks = {
+        "small": small.at(inputs="normalised", optimizer="SGD").without(norm="GroupNorm"),
+        "32 layers": authors.at(norm=["none", "BatchNorm"]),
+    }
+
+    def adds(copies):
+        def value(there, radius):
+            with_norm = there.at(**_of("BatchNorm"), radius=radius)[copies]
+            return with_norm - there.at(**_of("none"), radius=radius)[copies]
+
+        return value
+
+    return {
+        f"{network}, {text}": _by_level(measured, adds(copies), (4, 8))
+        for network, measured in networks.items()
+        for text, copies in (("raw", "high"), ("mean", "high + mean"))
+    }
+
+
+def _contrast(claim, authors):
+    published = {name: _published(claims()[name]) for name in ("C08", "C11a")}
+
+    def plain(there, radius):
+        return there.at(**_of("none"), radius=radius).high - published["C08"][radius]
+
+    def contrast(there, radius):
+        with_norm = there.at(**_of("BatchNorm", "batch"), radius=radius).high
+        return with_norm - published["C11a"][radius] - plain(there, radius)
+
+    measured = authors.at(norm=["none", "BatchNorm"])
+    return {
+        "contrast": _by_level(measured, contrast, (4, 8)),
+        "plain": _by_level(measured, plain, (4, 8)),
+    }
 
 
 def _architectures(claim, result):
@@ -106,32 +172,37 @@ def _architectures(claim, result):
     test = at8.at(images="test")
     others = [name for name in test.labels("architecture") if name != "ResNet"]
 
-    def against_all(values):
-        return all(
-            (values.at(architecture="ResNet") - values.at(architecture=name)).clearly_above()
-            for name in others
-        )
+    def minus(values):
+        return {n: values.at(architecture="ResNet") - values.at(architecture=n) for n in others}
 
-    values = (test.original, -gap(at8), -test.high_mean)
-    return graded(*(against_all(value) for value in values))
+    return {
+        "accuracy": minus(test.original),
+        "gap": minus(-gap(at8)),
+        "high": minus(-test.high_mean),
+    }
 
 
 def _optimizers(claim, result):
     test = result.at(images="test")
-    moments = {"epochs": test.last, "accuracy": test.at_accuracy(test.common_accuracy())}
-    holds = {}
-    for moment, at in moments.items():
-        others = [name for name in at.labels("optimizer") if name != "SGD"]
-        holds[moment] = all(
-            (
-                at.high.at(optimizer="SGD", radius=r) - at.high.at(optimizer=name, radius=r)
-            ).clearly_above()
-            for name in others
+
+    def against_all(at):
+        high = at.high
+        return {
+            f"{name}, {_radius(r)}": high.at(optimizer="SGD", radius=r)
+            - high.at(optimizer=name, radius=r)
+            for name in at.labels("optimizer")
+            if name != "SGD"
             for r in (4, 8)
-        )
-    if not holds["epochs"]:
-        return "not"
-    return "reproduced" if holds["accuracy"] else "partly"
+        }
+
+    return {
+        "epochs": against_all(test.last),
+        "accuracy": {
+            f"{label} at {level}": value
+            for level, at in test.at_three_levels().items()
+            for label, value in against_all(at).items()
+        },
+    }
 
 
 def _low_with_batch_norm(claim, result):
@@ -141,9 +212,10 @@ def _low_with_batch_norm(claim, result):
         at = test.at(train_radius=str(radius), radius=radius)[copies]
         return at.at(norm="BatchNorm") - at.at(norm="none")
 
-    return graded(
-        *((gain(copies, 16) - gain(copies, 4)).clearly_above() for copies in ("original", "low"))
-    )
+    return {
+        step: {"": gain(copies, 16) - gain(copies, 4)}
+        for step, copies in (("originals", "original"), ("copies", "low"))
+    }
 
 
 RULES = {
@@ -151,7 +223,9 @@ RULES = {
     "C08": _vanilla,
     "C09": _dropout,
     "C10": _mixup,
-    "C11": _batch_norm,
+    "C11a": _published_level,
+    "C11b": _added,
+    "C11c": _contrast,
     "C12": _adversarial,
     "C13": _architectures,
     "C14": _optimizers,

@@ -93,7 +93,9 @@ EXPERIMENTS = {
                     ),
                 ),
             ),
-            "cpu": Scale(CPU.changed(components=SCALED), _trained_on(SCALED, RADII)),
+            "cpu": Scale(
+                CPU.changed(train_size=10_000, components=SCALED), _trained_on(SCALED, RADII)
+            ),
             "paper": Scale(
                 PAPER.changed(components=SCALED, recipe={"epochs": 20}),
                 _trained_on(SCALED, RADII),
