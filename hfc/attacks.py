@@ -37,6 +37,7 @@ with warnings.catch_warnings():
 
 from hfc import frequency
 from hfc.arguments import Count, Images, Labels, Seed, checked
+from hfc.autoattack import Ensemble
 from hfc.evaluation import logits
 from hfc.models import check_labels, check_pixels, evaluation_mode, frozen
 
@@ -149,6 +150,8 @@ _CLASSES = {
     "fgsm": fa.LinfFastGradientAttack,
     "pgd": fa.LinfPGD,
     "pgd-l2": fa.L2PGD,
+    "apgd": partial(Ensemble, standard=False),
+    "autoattack": partial(Ensemble, standard=True),
     "deepfool": fa.LinfDeepFoolAttack,
     "deepfool-l2": fa.L2DeepFoolAttack,
     "hopskipjump": partial(_HopSkipJump, initial_gradient_eval_steps=20, constraint="linf"),
@@ -180,7 +183,9 @@ def make(
     name : str
         One of :data:`ATTACKS`. With gradients, within a given epsilon: ``"fgsm"`` (one step
         along the sign of the gradient), ``"pgd"`` (Madry et al. 2018: from a random start,
-        steps of ``2.5 * epsilon / steps``), ``"pgd-l2"``. With gradients, to the smallest
+        steps of ``2.5 * epsilon / steps``), ``"pgd-l2"``, ``"apgd"`` and ``"autoattack"`` (Croce
+        and Hein 2020: APGD on the cross-entropy and aimed at each class; the whole standard
+        ensemble, which is the yardstick and slow). With gradients, to the smallest
         epsilon: ``"deepfool"``, ``"deepfool-l2"`` (Moosavi-Dezfooli et al. 2016). Without
         gradients: ``"hopskipjump"`` (Chen et al. 2020: looks at answers only, to the smallest
         epsilon; starts from other images of the batch), ``"fourier"`` (Tsuzuku and Sato 2019:

@@ -15,6 +15,7 @@ KINDS = {
     "rising-accuracy": "accuracy rises with epsilon",
     "noise-stronger": "noise breaks {} more images than gradients",
     "waves-stronger": "waves break {} more images than gradients",
+    "apgd-stronger": "APGD breaks {} more images",
     "fewer-steps-stronger": "a quarter of the steps breaks {} more images",
     "survives-grey": "{} of images stay right though epsilon reaches grey",
 }

@@ -188,7 +188,8 @@ class Step:
     ----------
     name, text : str
     criteria : tuple of Criterion, or bool
-        A bool where nothing is estimated: a definition that is checked, say.
+        A bool where nothing is estimated: a definition that is checked, say. None at all where
+        nothing was measured yet: then the step is open.
     needs : {"all", "any"}
         Whether all criteria must be met or one is enough (with Holm's correction).
     factor : float
@@ -213,10 +214,10 @@ class Step:
         """``"met"``, ``"refuted"`` or ``"open"``."""
         if isinstance(self.criteria, bool):
             return "met" if self.criteria else "refuted"
-        outcomes = [criterion.outcome for criterion in self.criteria]
+        outcomes = [criterion.outcome for criterion in self.criteria] or ["open"]
         if self.needs == "any":
             enough = any(criterion.outcome == "met" for criterion in self.judged)
-            none = all(outcome == "refuted" for outcome in outcomes)
+            none = set(outcomes) == {"refuted"}
             return "met" if enough else "refuted" if none else "open"
         if "refuted" in outcomes:
             return "refuted"
