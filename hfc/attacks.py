@@ -223,16 +223,15 @@ def make(
         if value is not None and name not in known:
             raise ValueError(f"{argument} must be left out for {name!r}, got {value!r}")
     steps = _STEPS.get(name) if steps is None else steps
-    for argument, count in (("steps", steps), ("restarts", restarts)):
-        if count is not None and count < 1:
-            raise ValueError(f"{argument} must be at least 1, got {count}")
     settings = {} if steps is None else {"steps": steps}
+    for argument, count in (settings | {"restarts": restarts}).items():
+        if count < 1:
+            raise ValueError(f"{argument} must be at least 1, got {count}")
     if name in _CONFINED:
         settings["rel_stepsize"] = 2.5 / steps
-    if component is None:
-        attack = _CLASSES[name](**settings)
-    else:
-        attack = _CONFINED[name](component=component, radius=float(radius), **settings)
+    if component is not None:
+        settings |= {"component": component, "radius": float(radius)}
+    attack = (_CLASSES if component is None else _CONFINED)[name](**settings)
     return attack.repeat(restarts) if restarts > 1 else attack
 
 

@@ -6,15 +6,22 @@ answers only). Use it by name through :mod:`hfc.attacks`.
 """
 
 import logging
+import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import eagerpy as ep
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else foolbox needs a git to be installed
+
 import torch
-from foolbox.attacks.base import FixedEpsilonAttack
-from foolbox.distances import linf
 from pyautoattack import AutoAttack
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # foolbox takes names from where SciPy once had them
+    import eagerpy as ep
+    from foolbox.attacks.base import FixedEpsilonAttack
+    from foolbox.distances import linf
 
 __all__ = ["Ensemble"]
 

@@ -40,6 +40,7 @@ ORDER = (
     ("__main__", ""),
 )
 LONG = {  # why a module has more than 400 lines
+    "attacks": "every attack by name, and those that foolbox lacks",
     "frequency": "the book's subject: every way to split an image, and the filter behind them",
     "data": "one value and all that loads, makes, checks or changes it",
     "study.measured": "two classes that return each other",
