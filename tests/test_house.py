@@ -30,6 +30,7 @@ ORDER = (
     ("study.results",),
     ("study.unit", "study.catalogue"),
     ("study.verdict", "study.run", "study.wanted"),
+    ("study.steps",),
     ("study.live", "study.scoreboard", "study.costs"),
     ("study",),
     ("study.fourier",),

@@ -16,7 +16,7 @@ from hfc.study.criteria import Criterion, Estimate, Step, verdict_of
 from hfc.study.measured import Measured
 from hfc.study.results import load
 
-__all__ = ["Judged", "claims", "judge", "rule", "verdict"]
+__all__ = ["Judged", "claims", "judge", "judged", "margin", "rule", "verdict"]
 
 CLAIMS = Path(__file__).resolve().parent / "claims.toml"
 _SIDES = ("above", "below", "within")
@@ -54,10 +54,11 @@ def claims() -> dict[str, dict]:
 
 def rule(name: str) -> list[str]:
     """The steps of a claim as sentences, each with its margin as it is in ``claims.toml``."""
-    return [f"{step['text']}: {_margin(step)}." for step in claims()[name].get("step", [])]
+    return [f"{step['text']}: {margin(step)}." for step in claims()[name].get("step", [])]
 
 
-def _margin(step):
+def margin(step: dict) -> str:
+    """The margin of a step of ``claims.toml`` in words, such as ``"above 10 points"``."""
     side = next((side for side in _SIDES if side in step), None)
     if side is None:
         return "checked"

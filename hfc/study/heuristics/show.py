@@ -26,7 +26,7 @@ _CLAIMS = {
     "vanilla": "C08",
     "dropout": "C09",
     "mixup": "C10",
-    "BatchNorm": "C11",
+    "BatchNorm": "C11a",
     "adversarial": "C12",
 }
 _STANDARD = ("vanilla", "dropout", "mixup", "BatchNorm")  # adversarial training never gets as far

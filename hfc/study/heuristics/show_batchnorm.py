@@ -303,7 +303,7 @@ def authors_network(result: Result) -> Table:
         for text, cell in _CELLS.items()
         if text != "GroupNorm"
     }
-    for text, claim in (("paper, vanilla", "C08"), ("paper, BatchNorm", "C11")):
+    for text, claim in (("paper, vanilla", "C08"), ("paper, BatchNorm", "C11a")):
         paper = claims()[claim]["paper"]
         rows[text] = {
             (copies, r): f"{100 * paper[column][RADII.index(r)]:.0f}" if column in paper else ""

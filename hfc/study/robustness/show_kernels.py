@@ -223,7 +223,7 @@ def beside_paper(result: Result, attack: str) -> Table:
     -------
     Table
     """
-    published = claims()["C18"]["paper"]
+    published = claims()["C18a"]["paper"]
     rows = {}
     for row in published["rows"]:
         at = result.at(form="as published", training=row["training"], rho=row["rho"])
@@ -288,11 +288,12 @@ def remedies(result: Result) -> Picture:
 
 def _remedies(result) -> dict[str, Measurements]:
     """Measurements of each remedy: weaker and weaker kernels, then stronger penalties."""
-    radii = sorted(result.measured.labels("kernel_radius"), reverse=True)
-    plain, whole = result.at(penalty="0.0"), result.at(kernel_radius=radii[0])
+    measured = result.at(attack="pgd")
+    radii = sorted(measured.labels("kernel_radius"), reverse=True)
+    plain, whole = measured.at(penalty="0.0"), measured.at(kernel_radius=radii[0])
     rows = {"none": plain.at(kernel_radius=radii[0])}
     rows |= {f"low-pass, r = {r:g}": plain.at(kernel_radius=r) for r in radii[1:]}
-    penalties = [name for name in result.measured.labels("penalty") if name != "0.0"]
+    penalties = [name for name in measured.labels("penalty") if name != "0.0"]
     return rows | {f"penalty {name}": whole.at(penalty=name) for name in penalties}
 
 
