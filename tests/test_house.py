@@ -38,6 +38,7 @@ ORDER = (
     ("study.memorisation",),
     ("study.heuristics",),
     ("study.robustness",),
+    ("study.biases",),
     ("__main__", ""),
 )
 LONG = {  # why a module has more than 400 lines

@@ -8,7 +8,7 @@ from hfc.study.settings import Experiment, Scale
 
 __all__ = ["ROOMS", "experiment", "experiments", "rules", "scale"]
 
-ROOMS = ("low_and_high", "memorisation", "heuristics", "robustness")
+ROOMS = ("low_and_high", "memorisation", "heuristics", "robustness", "biases")
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from hfc.intervals import wilson_interval
@@ -37,12 +38,16 @@ class Estimate:
     freedom : float
         Degrees of freedom of the error.
     seeds : int
+        How many numbers were averaged.
+    limit : float
+        The largest that the truth can be, with either sign.
     """
 
     value: float
     error: float
     freedom: float
     seeds: int
+    limit: float = math.inf
 
     @classmethod
     def of(
@@ -87,10 +92,42 @@ class Estimate:
             error = max(error, floor)
         return cls(mean, error, min(freedom, 1e6), n)
 
+    @classmethod
+    def correlation(cls, x: Sequence[float], y: Sequence[float]) -> "Estimate":
+        """Spearman's rank correlation of networks, its error by drawing networks anew.
+
+        Parameters
+        ----------
+        x, y : sequence of float
+            One number a network, at least four of them.
+
+        Notes
+        -----
+        Networks of one experiment resemble one another, so that the truth is less certain.
+        """
+        from scipy import stats  # takes as long to import as all the rest, and is seldom asked
+
+        def rank_correlation(x, y, axis=-1):
+            x, y = (stats.rankdata(values, axis=axis) for values in (x, y))
+            x, y = (values - values.mean(axis=axis, keepdims=True) for values in (x, y))
+            norm = np.sqrt((x * x).sum(axis=axis) * (y * y).sum(axis=axis))
+            return (x * y).sum(axis=axis) / np.where(norm > 0, norm, 1)
+
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        drawn = stats.bootstrap(
+            (x, y), rank_correlation, paired=True, method="basic", rng=np.random.default_rng(0)
+        )
+        value, error = float(rank_correlation(x, y)), float(drawn.standard_error)
+        return cls(value, error, len(x) - 2, len(x), limit=1.0)
+
+    def negative(self) -> "Estimate":
+        """The same with the other sign."""
+        return replace(self, value=-self.value)
+
     def interval(self, level: float = _LEVEL) -> tuple[float, float]:
         """Both ends of Student's t interval."""
         half = stdtrit(self.freedom, (1 + level) / 2) * self.error
-        return self.value - half, self.value + half
+        return max(self.value - half, -self.limit), min(self.value + half, self.limit)
 
     def p_above(self, margin: float) -> float:
         """How likely a mean this high would be if the truth were the margin (one-sided)."""

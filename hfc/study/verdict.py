@@ -93,6 +93,7 @@ def judge(name: str, *, scale: str = "cpu", dataset: str = "cifar10") -> Judged:
     """
     claim = claims()[name]
     needed = [claim[key] for key in ("experiment", "also") if key in claim]
+    needed += claim.get("others", [])
     try:
         found = [load(experiment, scale=scale, dataset=dataset) for experiment in needed]
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hfc.study.robustness.measure import (
     behind_filter,
     bound,
+    by_statistics,
     first_layer,
     perturbations,
     smoothed,
@@ -73,6 +74,7 @@ class Filtered(Attacked):
 
 
 _EPSILONS = (0.0, 2 / 255, 4 / 255, 8 / 255)
+_SMALL_EPSILONS = (0.0, 0.5 / 255, 1 / 255, 2 / 255)
 _PUBLISHED_EPSILONS = (0.0, 0.03, 0.06, 0.09)
 _DISTANCES = tuple(e / 255 for e in (0, 1, 2, 4, 8, 16, 32, 64, 128))
 _RHOS = (0, 0.1, 0.25, 0.5, 1)
@@ -92,6 +94,10 @@ _CPU = CPU.changed(
 _PAPER = PAPER.changed(recipe={"epochs": 30}, test_size=2000)
 _UNNORMALISED = {"norm": None, "kernel_size": 3}
 
+_WITH_AND_WITHOUT = {
+    "none": {"norm": None},
+    "BatchNorm": {"norm": "batch", "kernel_size": 3},
+}
 _LIVE_TRAINING = {
     "natural": {},
     "adversarial": {"recipe": {"adversarial": 4 / 255, "attack_steps": 1}},
@@ -153,6 +159,23 @@ EXPERIMENTS = {
             ),
         },
         claims=("C16",),
+    ),
+    "batch-attack": Experiment(
+        measure=by_statistics,
+        keys=("norm", "statistics", "attack", "epsilon"),
+        scales={
+            "quick": Scale(
+                _of(Attacked, _QUICK, _SMALL_EPSILONS, test_size=100), grid(norm=_WITH_AND_WITHOUT)
+            ),
+            "cpu": Scale(  # the networks are those of "kernels", where they have BatchNorm
+                _of(Attacked, _CPU, _SMALL_EPSILONS, train_size=10_000, test_size=500),
+                grid(norm=_WITH_AND_WITHOUT),
+            ),
+            "paper": Scale(
+                _of(Attacked, _PAPER, _SMALL_EPSILONS, test_size=500), grid(norm=_WITH_AND_WITHOUT)
+            ),
+        },
+        claims=("N2",),
     ),
     "smoothing": Experiment(
         measure=smoothed,

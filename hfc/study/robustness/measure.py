@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from hfc.attacks import make, perturb
-from hfc.batchnorm import recalibrate
+from hfc.batchnorm import batch_statistics, has_batchnorm, recalibrate
 from hfc.evaluation import logits
 from hfc.flags import Flag
 from hfc.frequency import low_pass, radial_spectrum
@@ -20,6 +20,7 @@ from hfc.wrappers import FilteredInput, ScaledLogits, StraightThrough
 __all__ = [
     "behind_filter",
     "bound",
+    "by_statistics",
     "first_layer",
     "perturbations",
     "smoothed",
@@ -112,6 +113,29 @@ def smoothed(model, train_set, test_set, settings):
                 rows = _attacked(changed, few, settings, "apgd", checked=0)
                 records += [label | row | {"logits": spread} for row in rows]
     return records
+
+
+def by_statistics(model, train_set, test_set, settings):
+    """Accuracy under PGD by running statistics and by those of the attacked batch (N2).
+
+    ``attack`` is ``own``, which goes through the very statistics that are tested, or
+    ``transferred``: images that fool the network by running statistics, tested by the batch's.
+    All images are one batch, in the attack and in the test.
+    """
+    running = copy.deepcopy(model)
+    how = {"batch_size": len(test_set), "checked": 0}
+    rows = {("running", "own"): _attacked(running, test_set, settings, "pgd", **how)}
+    if has_batchnorm(model):  # without it an image's logits depend on that image alone
+        with batch_statistics(model):
+            rows["batch", "own"] = _attacked(model, test_set, settings, "pgd", **how)
+            rows["batch", "transferred"] = _attacked(
+                model, test_set, settings, "pgd", source=running, **how
+            )
+    return [
+        {"statistics": statistics, "attack": attack} | row
+        for (statistics, attack), listed in rows.items()
+        for row in listed
+    ]
 
 
 def with_remedies(model, train_set, test_set, settings):

@@ -149,6 +149,25 @@ def _marginal(claim, result):
     return {"marginal": points | shares, "some": points}
 
 
+def _vulnerable(claim, result):
+    sizes = (1 / 255, 2 / 255)
+
+    def kept(norm, statistics, epsilon):
+        at = result.at(norm=norm, statistics=statistics, attack="own")
+        return at.at(epsilon=epsilon).accuracy / at.at(epsilon=0.0).accuracy
+
+    def lead(statistics):
+        return {
+            f"{255 * e:g}/255": kept("BatchNorm", statistics, e) - kept("none", "running", e)
+            for e in sizes
+        }
+
+    return {
+        "by running statistics": {label: -value for label, value in lead("running").items()},
+        "by batch statistics": lead("batch"),
+    }
+
+
 RULES = {
     "C03": _bound,
     "C16": _smooth_kernels,
@@ -158,4 +177,5 @@ RULES = {
     "C18c": _smoothing_overtakes,
     "C21": _filter_defence,
     "C22": _marginal,
+    "N2": _vulnerable,
 }
