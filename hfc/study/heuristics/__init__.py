@@ -3,6 +3,7 @@
 from hfc.study.heuristics.show import (
     against_paper,
     at_the_same_accuracy,
+    changes,
     copies_by_epoch,
     high_by_radius,
     what_is_left,
@@ -20,6 +21,7 @@ from hfc.study.heuristics.show_batchnorm import (
     trained_on_low,
     trained_on_low_table,
 )
+from hfc.study.heuristics.show_controls import company, stale_averages
 from hfc.study.heuristics.show_training import (
     architectures,
     batch_sizes,
@@ -44,11 +46,14 @@ __all__ = [
     "batch_sizes",
     "batch_sizes_table",
     "by_statistics",
+    "changes",
+    "company",
     "copies_by_epoch",
     "high_by_radius",
     "optimizers",
     "optimizers_table",
     "raw_and_scaled",
+    "stale_averages",
     "statistics_by_epoch",
     "suspects",
     "trained_on_low",
