@@ -1,6 +1,7 @@
 """The command line: ``python -m hfc reproduce ...`` and ``python -m hfc data``."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -112,6 +113,7 @@ def _run(run, folder, chosen):
     from hfc.study.run import run as run_experiment
 
     costs_only = run.scale == "quick" and Path(folder).resolve() == RESULTS
+    stored = path(folder, run.experiment, run.scale, run.data)
 
     result = run_experiment(
         run.experiment,
@@ -123,10 +125,18 @@ def _run(run, folder, chosen):
         jobs=chosen.jobs,
         scheduler=chosen.scheduler,
         records=not costs_only,
+        shrink=chosen.wanted and _fewer_seeds(stored, run),
     )
-    stored = path(folder, run.experiment, run.scale, run.data)
     print(f"{run.experiment}: seeds {result.seeds}, stored in {stored}")
     print(_means(result).to_string(max_rows=40))
+
+
+def _fewer_seeds(file, run):
+    """Whether what is stored has no more seeds than are wanted: then these may take its place."""
+    if not file.is_file():
+        return False
+    units = json.loads(file.read_bytes())["units"]
+    return len({unit["seed"] for unit in units}) <= run.seeds
 
 
 def _means(result):
@@ -144,7 +154,7 @@ def _means(result):
 
 def _list(scale):
     from hfc.study import catalogue
-    from hfc.study.run import image_passes
+    from hfc.study.catalogue import image_passes
 
     for name, experiment in catalogue.experiments().items():
         if scale not in experiment.scales:

@@ -12,7 +12,7 @@ from hfc import data
 from hfc.__main__ import main
 from hfc.study import catalogue, load
 from hfc.study import wanted as wanted_list
-from hfc.study.run import image_passes
+from hfc.study.catalogue import image_passes
 from hfc.study.settings import Scale
 
 ROOT = Path(__file__).parents[1]

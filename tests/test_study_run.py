@@ -26,9 +26,10 @@ from hfc import data, models, training
 from hfc.evaluation import component_accuracy, radius_sweep
 from hfc.machine import autocast, using_threads
 from hfc.study import catalogue, dataset, live, live_network
+from hfc.study.catalogue import image_passes
 from hfc.study.low_and_high.measure import on_copies
 from hfc.study.results import load
-from hfc.study.run import _attempt, _Task, image_passes, run
+from hfc.study.run import _attempt, _Task, run
 from hfc.study.settings import QUICK, Experiment, Scale, as_json, grid
 from hfc.study.unit import seeded
 from hfc.training import Recipe

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from hfc.study.settings import Experiment, Scale
 
-__all__ = ["ROOMS", "experiment", "experiments", "rules", "scale"]
+__all__ = ["ROOMS", "experiment", "experiments", "image_passes", "rules", "scale"]
 
 ROOMS = ("low_and_high", "memorisation", "heuristics", "robustness", "biases")
 
@@ -49,6 +49,32 @@ def scale(name: str, scale: str) -> Scale:
         If there is no such experiment or scale.
     """
     return _named("scale", scale, experiment(name).scales)
+
+
+def image_passes(name: str, scale: str, *, whole: int = 50_000) -> int:
+    """What one seed of an experiment costs, as images that go through a network and back.
+
+    Parameters
+    ----------
+    name, scale : str
+    whole : int
+        Images of a whole training set, where the settings take all.
+
+    Returns
+    -------
+    int
+        Sum over the conditions; a step of an attack on a training image counts as one.
+    """
+
+    def passes(settings):
+        recipe = settings.recipe
+        steps = recipe.attack_steps if recipe.adversarial else 0
+        return recipe.epochs * (settings.train_size or whole) * (1 + steps)
+
+    return sum(
+        passes(condition.settings)
+        for condition in _named("scale", scale, experiment(name).scales).each()
+    )
 
 
 def _named(argument, name, known):

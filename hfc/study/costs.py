@@ -4,8 +4,8 @@ import pandas as pd
 
 from hfc import display
 from hfc.study import catalogue
+from hfc.study.catalogue import image_passes
 from hfc.study.results import load
-from hfc.study.run import image_passes
 
 __all__ = ["table"]
 

@@ -33,7 +33,7 @@ from hfc.study.results import Result, Unit, load, merged, path, save
 from hfc.study.settings import Settings, as_json
 from hfc.study.unit import compute, network, seeded
 
-__all__ = ["image_passes", "run"]
+__all__ = ["run"]
 
 _MOST_SEEDS = 1000
 _ALONE = threading.Lock()
@@ -201,29 +201,6 @@ def run(
         now = _units_of(folder, name, scale, dataset)  # another run may have added to them
         save(merged(result, others(now)), folder, records=records)
     return result
-
-
-def image_passes(name: str, scale: str, *, whole: int = 50_000) -> int:
-    """What one seed of an experiment costs, as images that go through a network and back.
-
-    Parameters
-    ----------
-    name, scale : str
-    whole : int
-        Images of a whole training set, where the settings take all.
-
-    Returns
-    -------
-    int
-        Sum over the conditions; a step of an attack on a training image counts as one.
-    """
-
-    def passes(settings):
-        recipe = settings.recipe
-        steps = recipe.attack_steps if recipe.adversarial else 0
-        return recipe.epochs * (settings.train_size or whole) * (1 + steps)
-
-    return sum(passes(condition.settings) for condition in catalogue.scale(name, scale).each())
 
 
 @dataclass(frozen=True)
