@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hfc.study.robustness.measure import (
     behind_filter,
     bound,
+    by_ensemble,
     by_statistics,
     first_layer,
     perturbations,
@@ -258,6 +259,23 @@ EXPERIMENTS = {
             ),
         },
         claims=("C03",),
+    ),
+    "autoattack": Experiment(
+        measure=by_ensemble,
+        keys=("training", "attack", "epsilon"),
+        scales={
+            "quick": Scale(
+                _of(Attacked, _QUICK, (0.0, 4 / 255), test_size=20), grid(training=_LIVE_TRAINING)
+            ),
+            "cpu": Scale(  # the networks are those of "tradeoff"
+                _of(Attacked, _CPU, (0.0, 4 / 255, 8 / 255), test_size=200),
+                grid(training=_TRAINING),
+            ),
+            "paper": Scale(
+                _of(Attacked, _PAPER, (0.0, 4 / 255, 8 / 255), test_size=1000),
+                grid(training=_TRAINING),
+            ),
+        },
     ),
     "perturbation-spectrum": Experiment(
         measure=perturbations,
