@@ -188,7 +188,7 @@ def test_wave_is_read_from_the_hfc(network):
     at8 = evaluation.radius_sweep(model, test_set, [8], mean=train_set.mean_colour).loc["raw", 8.0]
     assert at8["original"] > 0.9 * len(test_set)
     assert at8["only_high"] + at8["both"] > 5 * at8["high_constant"]  # read, not guessed
-    assert at8["only_high_and_original"] < at8["only_high"]
+    assert 0 < at8["only_high_and_original"] <= at8["only_high"]
     assert at8["only_low_and_original"] > 0.1 * len(test_set)  # the last row of figure 2.3
 
 
