@@ -307,9 +307,11 @@ def test_width_is_that_of_the_first_stage():
 
 FIRST = {  # channels, kernel size, stride and padding
     "small": (24, 5, 2, 2),
+    "plain": (16, 3, 1, 1),
     "convnet": (24, 3, 1, 1),
     "resnet18": (64, 3, 1, 1),
     "resnet32": (16, 3, 1, 1),
+    "resnet32-authors": (16, 3, 1, 1),
     "lenet": (8, 5, 1, 2),
     "alexnet": (32, 5, 1, 2),
     "vgg": (32, 3, 1, 1),
@@ -357,7 +359,7 @@ def test_kernel_size(name, size, shape):
     [
         (
             {"name": "resnet50"},
-            "name must be one of small, convnet, resnet18, resnet32, lenet, alexnet, vgg, got 'res",
+            f"name must be one of {', '.join(models.NAMES)}, got 'res",
         ),
         ({"norm": "layer"}, 'norm must be "batch", "group" or None, got \'layer\''),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
@@ -424,3 +426,78 @@ def test_labels_that_are_no_classes_are_refused(label):
     check_labels(torch.tensor([0, 2, 1]), 3)
     with pytest.raises(ValueError, match="labels must name classes of model, from 0 to 2, got val"):
         check_labels(torch.tensor([0, label, 1]), 3)
+
+
+# The details of the authors' code ---------------------------------------------------------------
+
+
+def details(**settings):
+    return seeded("resnet32-authors", **settings)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", None])
+def test_the_authors_convolutions_have_no_bias(norm):
+    model = details(norm=norm)
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert len(layers) == 31
+    assert all(layer.bias is None for layer in layers)
+    for layer in layers:
+        fans = sum(layer.weight.shape[:2]) * layer.weight[0, 0].numel()
+        bound = (6 / fans) ** 0.5  # Xavier
+        assert 0.9 * bound < layer.weight.abs().max() <= bound
+
+
+def test_the_authors_last_layer():
+    layer = details(norm="batch")[-1]
+    bound = (3 / 64) ** 0.5
+    assert 0.95 * bound < layer.weight.abs().max() <= bound
+    assert not layer.bias.any()
+
+
+def test_the_authors_normalise_before_every_activation_but_the_last():
+    plain, theirs = seeded("resnet32", norm="batch"), details(norm="batch")
+    layers = [
+        [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)] for model in (plain, theirs)
+    ]
+    assert len(layers[1]) == len(layers[0]) - 1
+    assert {layer.eps for layer in layers[1]} == {1e-3}
+    before_last = [type(layer) for layer in theirs][-6:-4]
+    assert nn.BatchNorm2d not in before_last
+    assert nn.ReLU in before_last
+
+
+def test_without_biases_contrast_only_scales_logits():
+    model = details(norm=None, normalise=False).eval()
+    images = torch.rand(3, 3, 32, 32)
+    bias = model[-1].bias
+    torch.testing.assert_close(2.5 * (model(images) - bias), model(2.5 * images) - bias)
+
+
+@pytest.mark.parametrize("size", [8, 9, 16, 19])
+def test_padding_of_stride_two_is_tensorflows(size):
+    (layer, *_) = [m for m in details(norm=None).modules() if type(m).__name__ == "_SamePadded"]
+    image = torch.rand(1, layer.in_channels, size, size)
+    outputs = -(-size // 2)
+    padding = (outputs - 1) * 2 + 3 - size  # TensorFlow's "SAME"
+    before = padding // 2
+    padded = np.zeros((layer.in_channels, size + padding, size + padding))
+    padded[:, before : before + size, before : before + size] = image[0].numpy()
+    weight = layer.weight.detach().numpy()
+    wanted = np.zeros((layer.out_channels, outputs, outputs))
+    for y in range(outputs):
+        for x in range(outputs):
+            patch = padded[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3]
+            wanted[:, y, x] = (weight * patch).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(layer(image)[0].detach().numpy(), wanted, atol=1e-5)
+
+
+# The network of scale cpu -----------------------------------------------------------------------
+
+
+def test_plain_looks_at_full_resolution_first():
+    model, maps = seeded("plain", norm=None), []
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(lambda _, __, found: maps.append(tuple(found.shape[1:])))
+    model(torch.rand(1, 3, 32, 32))
+    assert maps == [(16, 32, 32), (32, 16, 16), (32, 8, 8), (64, 4, 4)]
