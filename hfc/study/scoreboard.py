@@ -18,12 +18,12 @@ def scoreboard(*, scale: str = "cpu", dataset: str = "cifar10") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by claim: ``statement``, ``source`` and ``verdict``
+        Indexed by claim: ``statement``, ``source``, ``verdict`` and ``seeds``
         (:func:`hfc.study.verdict.judge`).
     """
-    rows = {
-        name: {key: claim[key] for key in ("statement", "source")}
-        | {"verdict": judge(name, scale=scale, dataset=dataset)}
-        for name, claim in claims().items()
-    }
+    rows = {}
+    for name, claim in claims().items():
+        found = judge(name, scale=scale, dataset=dataset)
+        rows[name] = {key: claim[key] for key in ("statement", "source")}
+        rows[name] |= {"verdict": found.verdict, "seeds": found.seeds}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("claim")
