@@ -928,7 +928,8 @@ def test_the_scoreboard_of_the_reference_results():
     for name, row in board.iterrows():
         assert row["statement"] == claims()[name]["statement"]
         assert row["verdict"] == judge(name).verdict
-        assert row["verdict"] in VERDICTS, name
+        there = all((RESULTS / e / "cpu-cifar10.json").is_file() for e in needed(name))
+        assert row["verdict"] in (VERDICTS if there else {"not tested"}), name
     assert set(board["verdict"][list(NEEDS_NO_RESULT)]) == {"reproduced"}
     assert board.loc["C23", "verdict"] == "adopted"
 

@@ -13,9 +13,9 @@ An experiment is at home in its chapter's room (``hfc.study.low_and_high``, ...)
 ``show``.
 """
 
+from hfc.study.board import scoreboard
 from hfc.study.live import dataset, kept, live, live_network
 from hfc.study.results import load
-from hfc.study.scoreboard import scoreboard
 from hfc.study.steps import table as steps
 from hfc.study.verdict import claims, rule, verdict
 

@@ -4,22 +4,20 @@ import pandas as pd
 
 from hfc import display
 from hfc.study.criteria import Criterion, Step
-from hfc.study.verdict import claims, judge, margin, verdict
+from hfc.study.verdict import claims, margin, reference, verdict
 
 __all__ = ["decisive", "shown", "table"]
 
 _MARKS = {"met": "✓ met", "refuted": "✗ refuted", "open": "? open"}
 
 
-def table(*names: str, scale: str = "cpu", dataset: str = "cifar10") -> display.Table:
-    """The steps of some claims.
+def table(*names: str) -> display.Table:
+    """The steps of some claims, by the book's reference results.
 
     Parameters
     ----------
     *names : str
         Ids of claims.
-    scale, dataset : str
-        Which results to judge by.
 
     Returns
     -------
@@ -34,7 +32,7 @@ def table(*names: str, scale: str = "cpu", dataset: str = "cifar10") -> display.
     """
     rows = {}
     for name in names:
-        found = judge(name, scale=scale, dataset=dataset)
+        found = reference(name)
         texts = {step["name"]: step for step in claims()[name].get("step", [])}
         heading = f"{name}: {verdict(name)}, {found.seeds} seeds" if found.seeds else name
         for step in found.steps:

@@ -16,7 +16,7 @@ from hfc.study.criteria import Criterion, Estimate, Step, verdict_of
 from hfc.study.measured import Measured
 from hfc.study.results import load
 
-__all__ = ["Judged", "claims", "judge", "judged", "margin", "rule", "verdict"]
+__all__ = ["Judged", "claims", "judge", "judged", "margin", "reference", "rule", "verdict"]
 
 CLAIMS = Path(__file__).resolve().parent / "claims.toml"
 _SIDES = ("above", "below", "within")
@@ -150,6 +150,17 @@ def _estimate(value):
 
 
 @lru_cache
+def reference(name: str) -> Judged:
+    """The verdict by the book's reference results, at scale ``cpu``; computed once a process.
+
+    Raises
+    ------
+    KeyError
+        If there is no such claim.
+    """
+    return judge(name)
+
+
 def verdict(name: str) -> Said:
     """The verdict on a claim by the book's reference results, in words for a sentence.
 
@@ -158,5 +169,5 @@ def verdict(name: str) -> Said:
     KeyError
         If there is no such claim.
     """
-    found = judge(name).verdict
+    found = reference(name).verdict
     return Said(_WORDS.get(found, found))
