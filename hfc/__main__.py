@@ -119,7 +119,7 @@ def _run(run, folder, chosen):
         run.experiment,
         run.scale,
         run.data,
-        run.range,
+        run.range if run.first else run.seeds,
         attacked=run.attacked,
         folder=folder,
         jobs=chosen.jobs,

@@ -79,7 +79,7 @@ def test_what_is_within_range_is_kept_as_tuples(changes):
     [
         (Attacked, {"epsilons": (0, 8)}),
         (Attacked, {"epsilons": (-0.1,)}),
-        (Smoothed, {"epsilons": (2,), "rhos": (1,)}),
+        (Smoothed, {"epsilons": (2,), "rhos": (1,), "few": 5}),
         (Remedied, {"epsilons": (2,), "kernel_radii": (1,)}),
         (Filtered, {"epsilons": (2,), "attacks": ("naive",), "few": 5}),
     ],
