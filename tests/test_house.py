@@ -15,7 +15,7 @@ ORDER = (
     ("arguments",),
     ("frequency", "intervals", "flags", "files", "machine", "compat"),
     ("synthetic",),
-    ("data", "wrappers", "batchnorm", "kernels", "models"),
+    ("data", "wrappers", "batchnorm", "kernels", "pooling", "models"),
     ("augment", "checkpoints"),
     ("training", "evaluation"),
     ("autoattack",),

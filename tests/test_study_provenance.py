@@ -59,11 +59,12 @@ def test_rooms_have_hashes_of_their_own():
     assert len({hash_of(room) for room in ROOMS}) == len(ROOMS)
 
 
-def test_every_measure_is_in_its_rooms_module():
-    """So that its module's closure holds all that it does."""
-    known = {f"hfc.study.{room}.measure" for room in ROOMS}
+def test_every_measure_is_in_a_module_of_measures_of_its_room():
+    """So that its module's closure holds all that it does, and no more."""
     for experiment in catalogue.experiments().values():
-        assert experiment.measure.__module__ in known
+        package, _, module = experiment.measure.__module__.rpartition(".")
+        assert package in {f"hfc.study.{room}" for room in ROOMS}
+        assert re.fullmatch("measure(_[a-z]+)?", module)
 
 
 @pytest.mark.parametrize("name", closure(ROBUSTNESS))

@@ -273,7 +273,9 @@ def test_conditions_can_be_told_apart(name, scale):
     labels = [condition.label for condition in conditions]
     assert {tuple(label) for label in labels} == {tuple(labels[0])}  # the same keys
     assert set(labels[0]) <= set(experiment.keys)
-    assert ("epoch" in experiment.keys) == (conditions[0].settings.epochs is not None)
+    own = conditions[0].settings
+    by_epoch = own.epochs is not None or hasattr(own, "band_epochs")
+    assert ("epoch" in experiment.keys) == by_epoch
     # By what they are, too, and so by their identity.
     assert len({digest(as_json(c.settings)) for c in conditions}) == len(conditions)
     # By the names of their files, on disks that ignore the case and with signs left out.

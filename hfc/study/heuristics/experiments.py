@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hfc.study.heuristics.measure import by_statistics, in_company, with_signature
+from hfc.study.heuristics.measure_shortcuts import in_bands
 from hfc.study.low_and_high.measure import on_copies
 from hfc.study.memorisation.experiments import only
 from hfc.study.settings import (
@@ -45,6 +46,7 @@ _OPTIMIZERS = {
     "Adadelta": {"recipe": {"optimizer": "adadelta", "lr": 1.0}},
     "RMSprop": {"recipe": {"optimizer": "rmsprop", "lr": 1e-3}},
 }
+_SIGNATURES = grid(signature={"telling": {"told": 0.9}, "random": {"told": 0.0}})
 _LOW_WITH_AND_WITHOUT = grid(
     norm=_WITH_AND_WITHOUT,
     train_radius={"all": {}} | {str(radius): only("low", radius) for radius in RADII},
@@ -70,9 +72,44 @@ class InCompany(Settings):
                 raise ValueError(f"company must be 0 to 99 originals of 100, got {others}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class InBands(Settings):
+    """Settings of networks that learn a signature, each in another band.
+
+    Attributes
+    ----------
+    bands : tuple of float
+        Radii of the signatures in waves per image, 4 to 15: below, two classes share a wave,
+        beyond, images of 32 pixels have none.
+    band_epochs : tuple of int
+        Epochs of these trainings after which to measure.
+    told : float
+        How often a signature names the label in training; else it names a class at random.
+    """
+
+    bands: tuple[float, ...]
+    band_epochs: tuple[int, ...]
+    told: float = 0.9
+
+    def __post_init__(self):
+        super().__post_init__()
+        for band in self.bands:
+            if not 4 <= band <= 15:
+                raise ValueError(f"bands must be 4 to 15 waves per image, got {band}")
+        last = self.recipe.epochs
+        if not any(1 <= epoch <= last for epoch in self.band_epochs):
+            raise ValueError(f"band_epochs must name one from 1 to {last}, got {self.band_epochs}")
+        if not 0 <= self.told <= 1:
+            raise ValueError(f"told must be between 0 and 1, got {self.told}")
+
+
 def _company(base, radii, company):
     changed = base.changed(radii=radii, components=("high", "high + mean"))
     return InCompany(**vars(changed), company=company)
+
+
+def _bands(base, bands, epochs):
+    return InBands(**vars(base.changed(**_BATCH_NORM)), bands=bands, band_epochs=epochs)
 
 
 def _strengths(*strengths):
@@ -327,5 +364,32 @@ EXPERIMENTS = {
                 ),
             ),
         },
+    ),
+    "shortcuts": Experiment(
+        measure=in_bands,
+        keys=("signature", "band", "epoch"),
+        scales={
+            "quick": Scale(  # embedded images have a signature at 12 anyhow: here it tells nothing
+                _bands(
+                    QUICK.changed(
+                        hfc_strength=0.0, train_size=1000, test_size=300, recipe={"epochs": 6}
+                    ),
+                    (4, 8),
+                    (1, 2, 4, 6),
+                ),
+                _SIGNATURES,
+            ),
+            "cpu": Scale(
+                _bands(
+                    CPU.changed(train_size=10_000, recipe={"epochs": 6}), (4, 8, 12), (1, 2, 4, 6)
+                ),
+                _SIGNATURES,
+            ),
+            "paper": Scale(
+                _bands(PAPER.changed(recipe={"epochs": 10}), (4, 8, 12), (1, 2, 4, 6, 10)),
+                _SIGNATURES,
+            ),
+        },
+        claims=("N4",),
     ),
 }

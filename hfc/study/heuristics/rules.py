@@ -218,6 +218,21 @@ def _low_with_batch_norm(claim, result):
     }
 
 
+def _shortcuts(claim, result):
+    first, last = min(result.measured.labels("epoch")), result.last
+
+    def learned(at, band):
+        follows = at.at(band=band).follows
+        return follows.at(signature="telling") - follows.at(signature="random")
+
+    bands = {"low": 4, "middle": 8, "high": 12}
+    soon = {band: learned(result.at(epoch=first), band) for band in bands.values()}
+    return {
+        **{name: {_radius(band): learned(last, band)} for name, band in bands.items()},
+        "first": {"r = 12 minus 4": soon[12] - soon[4]},
+    }
+
+
 RULES = {
     "C07": _batch_size,
     "C08": _vanilla,
@@ -230,4 +245,5 @@ RULES = {
     "C13": _architectures,
     "C14": _optimizers,
     "C15": _low_with_batch_norm,
+    "N4": _shortcuts,
 }

@@ -16,10 +16,11 @@ from hfc.study.robustness.measure import (
     smoothed,
     with_remedies,
 )
+from hfc.study.robustness.measure_pooling import by_pooling
 from hfc.study.settings import CPU, PAPER, QUICK, Experiment, Scale, Settings, grid
 from hfc.training import Recipe
 
-__all__ = ["EXPERIMENTS", "Attacked", "Bounded", "Filtered", "Remedied", "Smoothed"]
+__all__ = ["EXPERIMENTS", "Attacked", "Bounded", "Filtered", "Pooled", "Remedied", "Smoothed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,13 @@ class Filtered(Attacked):
     few: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pooled(Attacked):
+    """Attacked on ``few`` images, at the first epsilon; the rest is measured on all."""
+
+    few: int
+
+
 _EPSILONS = (0.0, 2 / 255, 4 / 255, 8 / 255)
 _SMALL_EPSILONS = (0.0, 0.5 / 255, 1 / 255, 2 / 255)
 _PUBLISHED_EPSILONS = (0.0, 0.03, 0.06, 0.09)
@@ -106,6 +114,10 @@ _LIVE_TRAINING = {
 _TRAINING = {
     "natural": {},
     "adversarial": {"recipe": {"adversarial": 8 / 255, "attack_steps": 2}},
+}
+_FGSM_TRAINING = {
+    "natural": {},
+    "FGSM": {"recipe": {"adversarial": 8 / 255, "attack_steps": 1}},
 }
 # Smooth kernels without robustness? No high frequencies to learn from, or smaller weights.
 _CONTROLS = {
@@ -301,5 +313,47 @@ EXPERIMENTS = {
             "cpu": Scale(_of(Attacked, _CPU, (4 / 255,)), grid(training=_TRAINING)),
             "paper": Scale(_of(Attacked, _PAPER, (4 / 255,)), grid(training=_TRAINING)),
         },
+    ),
+    "pooling": Experiment(
+        measure=by_pooling,
+        keys=("training", "pooling"),
+        scales={
+            "quick": Scale(
+                _of(
+                    Pooled,
+                    _QUICK,
+                    (4 / 255,),
+                    recipe=Recipe(epochs=6, batch_size=32, lr=0.1),
+                    train_size=1000,
+                    few=30,
+                ),
+                grid(training=_LIVE_TRAINING),
+            ),
+            "cpu": Scale(  # the natural networks with maxima are those of "kernels"
+                _of(
+                    Pooled,
+                    _CPU,
+                    (8 / 255,),
+                    kernel_size=3,
+                    train_size=10_000,
+                    test_size=10_000,
+                    few=500,
+                ),
+                grid(training=_FGSM_TRAINING),
+            ),
+            "paper": Scale(
+                _of(
+                    Pooled,
+                    _PAPER,
+                    (8 / 255,),
+                    model="convnet",
+                    norm="batch",
+                    test_size=10_000,
+                    few=1000,
+                ),
+                grid(training=_FGSM_TRAINING),
+            ),
+        },
+        claims=("N5",),
     ),
 }

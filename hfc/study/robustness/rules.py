@@ -168,6 +168,24 @@ def _vulnerable(claim, result):
     }
 
 
+def _pooling(claim, result):
+    natural, fast = (result.at(training=name) for name in ("natural", "FGSM"))
+
+    def blur_adds(values):
+        return values.at(pooling="blur") - values.at(pooling="max")
+
+    def overfitted(pooling):
+        at = fast.at(pooling=pooling)
+        return at.robust_fgsm - at.robust_pgd
+
+    return {
+        "accuracy": {"": blur_adds(natural.original)},
+        "consistency": {"": blur_adds(natural.consistency)},
+        "overfits": {"": overfitted("max")},
+        "avoided": {"": overfitted("low-pass")},
+    }
+
+
 RULES = {
     "C03": _bound,
     "C16": _smooth_kernels,
@@ -178,4 +196,5 @@ RULES = {
     "C21": _filter_defence,
     "C22": _marginal,
     "N2": _vulnerable,
+    "N5": _pooling,
 }
