@@ -588,8 +588,9 @@ def test_every_experiment_has_a_reference_result_and_its_cost():
     awaited = {run.experiment for run in wanted() if run.scale == "cpu"}
     for name in catalogue.experiments():
         assert (name, "cpu-cifar10") in stored or name in awaited
-        assert ((name, "quick-synthetic") in stored) == (name != "people")
-    assert {name for name, _ in stored} == catalogue.experiments().keys()
+        if (name, "cpu-cifar10") in stored:
+            assert ((name, "quick-synthetic") in stored) == (name != "people")
+    assert {name for name, _ in stored} <= catalogue.experiments().keys()
     for path in results.RESULTS.glob("*/*.csv"):
         assert path.with_suffix(".json") in COMMITTED
 

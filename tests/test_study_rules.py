@@ -781,6 +781,7 @@ def numbers_for(step, outcome):
 
 WITH_STEPS = [name for name, claim in claims().items() if "step" in claim]
 TESTED = [name for name in WITH_STEPS if name not in NEEDS_NO_RESULT]
+BEYOND = {"N4", "N5"}  # test_study_rules_beyond
 
 
 @pytest.mark.parametrize("claim", TESTED)
@@ -829,7 +830,7 @@ def needed(claim):
     return [entry[key] for key in ("experiment", "also") if key in entry] + entry.get("others", [])
 
 
-@pytest.mark.parametrize("claim", TESTED)
+@pytest.mark.parametrize("claim", [claim for claim in TESTED if claim not in BEYOND])
 def test_without_a_result_or_with_one_seed_nothing_is_tested(claim, stored):
     assert elsewhere(claim) == "not tested"
     stored |= dict(zip(needed(claim), results_of(claim, seeds=(2,)), strict=True))
@@ -905,7 +906,7 @@ def test_every_claim_has_a_rule_and_every_rule_a_claim():
     assert catalogue.rules().keys() == claims().keys()
     for name, claim in claims().items():
         assert ("experiment" in claim) == (name not in NEEDS_NO_RESULT)
-    assert set(WANTED) == set(TESTED) - {"N1"}
+    assert set(WANTED) == set(TESTED) - {"N1"} - BEYOND
 
 
 @pytest.mark.parametrize("claim", WITH_STEPS)
@@ -953,5 +954,5 @@ def test_the_steps_of_the_reference_results_in_a_table():
 
 def test_reference_results_have_seeds_enough_for_a_verdict():
     for name in {claim["experiment"] for claim in claims().values() if "experiment" in claim}:
-        if name != "batch-attack":
+        if (RESULTS / name / "cpu-cifar10.json").is_file():  # else it is awaited
             assert len(load(name, folder=RESULTS).seeds) >= 2

@@ -40,7 +40,7 @@ def shortcuts(last=(0.2, 0.2, 0.2), first=(0.0, 0.1, 0.1)):
         # A decoy: where nothing is told, all is believed.
         return {"follows": 0.5 + added, "untouched": 0.9 - added, "original": 0.5 - added}
 
-    return made("shortcuts", places, value)
+    return made("shortcuts", places, value, seeds=(0, 1, 2))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def pooling(accuracy=0.02, consistency=0.05, overfits=0.4, avoided=0.05):
             "robust, pgd": 0.3,
         }
 
-    return made("pooling", places, value)
+    return made("pooling", places, value, seeds=(0, 1, 2))
 
 
 @pytest.mark.parametrize(

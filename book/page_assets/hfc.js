@@ -58,3 +58,49 @@ addEventListener("load", () => {
     attributeFilter: ["aria-valuetext"],
   });
 });
+
+// Filters for the scoreboard's cards: by verdict, by chapter, by words. Without this script all cards
+// are shown.
+addEventListener("load", () => {
+  const make = (tag, own = {}, ...inside) => {
+    const element = Object.assign(document.createElement(tag), own);
+    element.append(...inside);
+    return element;
+  };
+  for (const board of document.querySelectorAll(".hfc-board")) {
+    const cards = [...board.querySelectorAll("details[data-claim]")];
+    const choice = (name, shown) => {
+      const values = [...new Set(cards.map((card) => card.dataset[name]))];
+      const options = values.map((value) => make("option", { value }, shown(value)));
+      return make("select", { name }, make("option", { value: "" }, "all"), ...options);
+    };
+    const verdict = choice("verdict", (value) => value);
+    const chapter = choice("chapter", (value) => `chapter ${value}`);
+    const words = make("input", { type: "search", name: "words", autocomplete: "off" });
+    const count = make("p");
+    count.setAttribute("aria-live", "polite");
+    const form = make(
+      "form",
+      { className: "hfc-filter" },
+      make("label", {}, "Verdict ", verdict),
+      make("label", {}, "Chapter ", chapter),
+      make("label", {}, "Words ", words),
+    );
+    const apply = () => {
+      const asked = words.value.trim().toLowerCase();
+      for (const card of cards) {
+        card.hidden = !(
+          (!verdict.value || card.dataset.verdict === verdict.value) &&
+          (!chapter.value || card.dataset.chapter === chapter.value) &&
+          card.textContent.toLowerCase().includes(asked)
+        );
+      }
+      const left = cards.filter((card) => !card.hidden).length;
+      count.textContent = `${left} of ${cards.length} claims`;
+    };
+    form.addEventListener("input", apply);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    board.prepend(form, count);
+    apply();
+  }
+});

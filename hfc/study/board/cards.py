@@ -17,6 +17,10 @@ _LOOK = """
 .hfc-board summary { cursor: pointer; }
 .hfc-board summary b { float: right; margin-left: 1em; font-weight: 600; }
 .hfc-board p { margin: 6px 0; }
+.hfc-filter { display: flex; flex-wrap: wrap; gap: 8px 16px; align-items: center; }
+.hfc-filter select, .hfc-filter input { font: inherit; color: inherit; background: transparent;
+  border: 1px solid #808080; border-radius: 4px; padding: 2px 6px; max-width: 12em; }
+.hfc-filter option { color: initial; }
 .hfc-board pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 6px 0; }
 """
 
@@ -83,7 +87,7 @@ def _numbers(who, numbers):
 
 def _listed(value):
     values = value if isinstance(value, list) else [value]
-    return ", ".join(f"{100 * number:.4g}" for number in values)
+    return ", ".join(n if isinstance(n, str) else f"{100 * n:.4g}" for n in values)
 
 
 def _scales(claim):

@@ -71,8 +71,9 @@ def overview() -> Picture:
             yticks=[-row for row in range(len(judged))],
             yticklabels=[f"{claims()[f.claim]['title']}  {f.claim}" for f in judged],
             xticks=range(longest),
-            xticklabels=[f"step {k + 1}" for k in range(longest)],
-            xlim=(-0.6, longest + 1.1),
+            xticklabels=range(1, longest + 1),
+            xlabel="step",
+            xlim=(-0.6, longest + 1.4),
             ylim=(0.7 - len(judged), 0.7),
         )
         axes.tick_params(length=0, labelsize=11)
