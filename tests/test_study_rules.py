@@ -894,8 +894,9 @@ def test_claims():
         assert entry["status"] in {"S", "D", "M"}
         assert {"source", "statement"} <= entry.keys()
         assert ("step" in entry) != entry.get("proposal", False)
-        names = [step["name"] for step in entry.get("step", [])]
-        assert len(set(names)) == len(names)
+        for key in ("name", "text"):
+            told = [step[key] for step in entry.get("step", [])]
+            assert len(set(told)) == len(told)
     blog = claims()["C02"]["blog"]
     for row in blog["sweep"]:
         cells = dict(zip(blog["columns"], row, strict=True))
