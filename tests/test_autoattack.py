@@ -105,3 +105,21 @@ def test_tracer_and_log_are_as_before():
     finally:
         sys.settrace(before)
     assert log.level == logging.INFO
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_what_it_leaves_alone(mode):
+    model, made = Linear().train(mode), images(4)
+    model.weight.grad = torch.ones_like(model.weight)
+    weight, pixels, state = (
+        model.weight.detach().clone(),
+        made.images.clone(),
+        torch.get_rng_state(),
+    )
+    attacks.perturb(model, made.images, made.labels, "apgd", EPSILON)
+    assert model.weight.equal(weight)
+    assert model.weight.grad.equal(torch.ones_like(weight))
+    assert model.weight.requires_grad
+    assert model.training is mode
+    assert made.images.equal(pixels)
+    assert torch.get_rng_state().equal(state)

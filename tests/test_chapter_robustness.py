@@ -51,7 +51,7 @@ def test_untrained_kernels_have_no_accuracy():
 def test_beside_paper_quotes_the_paper(attack):
     smoothing = study.load("smoothing")
     cells = shown(robustness.beside_paper(smoothing, attack))
-    rows = study.claims()["C18"]["paper"]["rows"]
+    rows = study.claims()["C18a"]["paper"]["rows"]
     assert len(cells) == len(rows)
     for row in rows:
         line = cells.loc[row["training"], f"ρ = {row['rho']:g}"]

@@ -183,15 +183,15 @@ def visible(page):
 def test_filters_by_keyboard(scoreboard):
     page = scoreboard
     assert visible(page) == list(claims())
-    page.get_by_label("Verdict").select_option("open")
+    page.locator("select[name=verdict]").select_option("open")
     wanted = [name for name, found in JUDGED.items() if found.verdict == "open"]
     assert visible(page) == wanted
     count = page.locator(".hfc-board [aria-live=polite]")
     assert count.inner_text() == f"{len(wanted)} of {len(claims())} claims"
-    page.get_by_label("Chapter").select_option("4")
+    page.locator("select[name=chapter]").select_option("4")
     assert visible(page) == [name for name in wanted if claims()[name]["chapter"] == 4]
-    page.get_by_label("Verdict").select_option("")
-    page.get_by_label("Words").focus()
+    page.locator("select[name=verdict]").select_option("")
+    page.locator("input[name=words]").focus()
     page.keyboard.type("MIXUP")
     assert visible(page) == ["C10"]
     page.keyboard.press("Enter")  # sends nothing away

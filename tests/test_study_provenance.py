@@ -74,7 +74,7 @@ def test_an_edit_anywhere_below_a_measure_counts(name, package):
     assert code_hash(ROBUSTNESS, package=package) != hash_of("robustness")
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", [room for room in ROOMS if room != "biases"])  # measures nothing
 def test_what_a_measure_stands_on(room):
     found = closure(modules_of(room))
     assert list(found) == sorted(found)

@@ -3,8 +3,8 @@
 A chapter asks for what it shows:
 
 >>> ours = load("heuristics")
->>> ours.at(heuristic="BatchNorm", images="test", radius=8).last.original
-74 ± 2
+>>> ours.at(heuristic="BatchNorm", images="test", radius=8).last.original.percent
+74 %
 >>> verdict("C01")
 reproduced
 

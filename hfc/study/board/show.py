@@ -74,7 +74,7 @@ def overview() -> Picture:
             xticklabels=range(1, longest + 1),
             xlabel="step",
             xlim=(-0.6, longest + 1.4),
-            ylim=(0.7 - len(judged), 0.7),
+            ylim=(0.4 - len(judged), 0.7),
         )
         axes.tick_params(length=0, labelsize=11)
         axes.spines[["left", "bottom"]].set_visible(False)
