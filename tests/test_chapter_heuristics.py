@@ -118,6 +118,27 @@ def test_small_network_has_a_row_for_every_way_to_test(stored):
     assert str(frame.loc["BatchNorm, batch statistics", ("HFC", "r = 4")]) == "45 ± 4"
 
 
+def test_averages_gathered_anew_stand_beside_running_ones_and_the_batch_s(stored):
+    frame = heuristics.stale_averages(stored["batchnorm"]).frame
+    rows = records(
+        stored["batchnorm"],
+        norm="BatchNorm",
+        inputs="normalised",
+        optimizer="SGD",
+        company="alone",
+        epoch=12,
+        radius=8,
+    )
+    for text, statistics in (
+        ("running averages", "running"),
+        ("averages gathered anew", "recalibrated"),
+        ("the test batch's own", "batch"),
+    ):
+        of = rows[rows.statistics == statistics]
+        assert frame.loc[text, ("raw HFC copies", "r = 8")].values == of["high"].tolist()
+        assert frame.loc[text, ("test images", "")].values == of["original"].tolist()
+
+
 def test_gap_of_batches_is_gone_after_the_same_steps(stored):
     frame = heuristics.batch_sizes_table(stored["batch-size"]).frame
     epochs, steps = frame.loc["same epochs"], frame.loc["same steps"]
@@ -170,7 +191,7 @@ def test_gain_by_training_radius_grows(stored):
         (heuristics.copies_by_epoch, "heuristics", HEURISTICS, "BatchNorm 74 % of test images"),
         (heuristics.high_by_radius, "heuristics", HEURISTICS[:4], "steep in the paper only"),
         (heuristics.by_statistics, "batchnorm-resnet32", ["without"], "68 with, 42 without"),
-        (heuristics.raw_and_scaled, "batchnorm", ["the paper, BatchNorm"], "batch statistics 45"),
+        (heuristics.raw_and_scaled, "batchnorm", ["the paper, BatchNorm"], "BatchNorm, batch statistics "),
         (heuristics.trained_on_low, "batchnorm-lfc", ["LFC copies"], "7 at r = 16"),
         (heuristics.batch_sizes, "batch-size", ["same steps"], "falls from 63 % to 39 %"),
         (heuristics.optimizers, "optimizers", ["RMSprop"], "16 to 18 percent"),
