@@ -96,9 +96,7 @@ def _check_training(model, optimizer, rows, epochs):
     """Refuse the state of a training that cannot have been saved so."""
     if [row["epoch"] for row in list(rows)] != list(range(1, len(rows) + 1)) or len(rows) > epochs:
         raise ValueError("its epochs are not in order")
-    if not isinstance(rows, list) or not all(
-        {"loss", "train_accuracy", "seconds"} <= {*row} for row in rows
-    ):
+    if not isinstance(rows, list) or not all({"loss", "seconds"} <= {*row} for row in rows):
         raise ValueError("its rows are no epochs")
     if not all(weight.isfinite().all() for weight in model.state_dict().values()):
         raise ValueError("its weights are not finite")

@@ -9,6 +9,7 @@ non-maximum suppression. If the compiled one can't be had, a Python one takes it
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,18 +57,19 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     Tensor
         ``(kept,)``, int64: indices of the kept boxes, best first.
     """
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
     order = scores.argsort(descending=True, stable=True)
-    kept = []
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(best)
-        corner = torch.maximum(boxes[best, :2], boxes[order, :2])
-        overlap = (torch.minimum(boxes[best, 2:], boxes[order, 2:]) - corner).clamp(min=0)
-        overlap = overlap.prod(dim=1)
-        iou = overlap / (area[best] + area[order] - overlap)
-        order = order[~(iou > iou_threshold)]  # two boxes without area have iou NaN: keep both
-    return torch.stack(kept) if kept else order
+    sorted_boxes = boxes[order]
+    area = (sorted_boxes[:, 2:] - sorted_boxes[:, :2]).prod(dim=1)
+    corner = torch.maximum(sorted_boxes[:, None, :2], sorted_boxes[:, :2])
+    overlap = (torch.minimum(sorted_boxes[:, None, 2:], sorted_boxes[:, 2:]) - corner).clamp(min=0)
+    overlap = overlap.prod(dim=2)
+    iou = overlap / (area[:, None] + area - overlap)
+    covers = (iou > iou_threshold).cpu().numpy()  # two boxes without area have iou NaN: keep both
+    kept = np.ones(len(order), dtype=bool)
+    for k in range(len(order)):
+        if kept[k]:
+            kept[k + 1 :] &= ~covers[k, k + 1 :]
+    return order[torch.from_numpy(kept).to(order.device)]
 
 
 def _load_compiled(folder):

@@ -191,7 +191,12 @@ def test_gain_by_training_radius_grows(stored):
         (heuristics.copies_by_epoch, "heuristics", HEURISTICS, "BatchNorm 74 % of test images"),
         (heuristics.high_by_radius, "heuristics", HEURISTICS[:4], "steep in the paper only"),
         (heuristics.by_statistics, "batchnorm-resnet32", ["without"], "68 with, 42 without"),
-        (heuristics.raw_and_scaled, "batchnorm", ["the paper, BatchNorm"], "BatchNorm, batch statistics "),
+        (
+            heuristics.raw_and_scaled,
+            "batchnorm",
+            ["the paper, BatchNorm"],
+            "BatchNorm, batch statistics ",
+        ),
         (heuristics.trained_on_low, "batchnorm-lfc", ["LFC copies"], "7 at r = 16"),
         (heuristics.batch_sizes, "batch-size", ["same steps"], "falls from 63 % to 39 %"),
         (heuristics.optimizers, "optimizers", ["RMSprop"], "16 to 18 percent"),
