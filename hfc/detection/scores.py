@@ -26,7 +26,7 @@ def detect(
     Parameters
     ----------
     model : nn.Module
-        As :func:`hfc.detection.build_detector` returns it.
+        As :func:`hfc.detection.networks.build_detector` returns it.
     images : sequence of Tensor
         Each ``(3, H, W)``, float32. Components may leave [0, 1].
     batch_size : int

@@ -38,7 +38,7 @@ def fit_detector(
     Parameters
     ----------
     model : nn.Module
-        As :func:`hfc.detection.build_detector` returns it.
+        As :func:`hfc.detection.networks.build_detector` returns it.
     data : DetectionSet
         The training set. The last, smaller batch of an epoch is left out.
     epochs, batch_size : int
