@@ -132,7 +132,7 @@ class Recipe:
             raise ValueError(
                 f"smoothness must be a finite number of at least 0, got {self.smoothness}"
             )
-        for name, known in (("optimizer", _OPTIMIZERS), ("schedule", _SCHEDULES)):
+        for name, known in (("optimizer", _OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
                 wanted, got = ", ".join(known), getattr(self, name)
                 raise ValueError(f"{name} must be one of {wanted}, got {got!r}")
@@ -260,7 +260,7 @@ def _epoch(model, data, recipe, optimizer, epoch, bar):
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(recipe.seed * 10_000 + epoch)
         for step in range(steps):
-            rate = _SCHEDULES[recipe.schedule](
+            rate = SCHEDULES[recipe.schedule](
                 (epoch * steps + step + 0.5) / (recipe.epochs * steps)
             )
             for group in optimizer.param_groups:
@@ -341,7 +341,7 @@ _OPTIMIZERS = {
     "rmsprop": torch.optim.RMSprop,
 }
 # Share of the highest learning rate at a share of the training, both in [0, 1].
-_SCHEDULES = {
+SCHEDULES = {
     "triangle": lambda done: min(done / 0.25, (1 - done) / 0.75),
     "constant": lambda done: 1.0,
 }

@@ -422,23 +422,24 @@ def test_detections_are_inside_best_first_and_the_same_in_every_batch(trained):
 def test_training_goes_on_to_the_same_weights(tmp_path):
     some = make_scenes(size=4)
 
-    def fitted(**settings):
+    def fitted(hook=None, **settings):
         torch.manual_seed(1)
         model = build_detector("small", num_classes=4)
+        if hook is not None:
+            model.backbone.register_forward_hook(hook)
         history = fit_detector(model, some, epochs=2, batch_size=2, progress=False, **settings)
         return nn.utils.parameters_to_vector(model.parameters()), history
 
     whole, history = fitted()
     seen = []
 
-    def stop(batch):
-        seen.append(batch)
+    def stop(*_):
+        seen.append(1)
         if len(seen) == 3:  # in the second epoch
             raise KeyboardInterrupt
-        return batch
 
     with pytest.raises(KeyboardInterrupt):
-        fitted(resume=tmp_path / "detector.pt", prepare=stop)
+        fitted(resume=tmp_path / "detector.pt", hook=stop)
     resumed, again = fitted(resume=tmp_path / "detector.pt")
     assert resumed.equal(whole)
     assert [row["loss"] for row in again.rows] == [row["loss"] for row in history.rows]
@@ -449,7 +450,7 @@ def test_training_goes_on_to_the_same_weights(tmp_path):
         )  # fmt: skip
 
 
-def test_network_sees_what_is_prepared():
+def test_network_sees_the_component_that_it_is_trained_on():
     shown = []
 
     class Spy(nn.Module):
@@ -461,12 +462,19 @@ def test_network_sees_what_is_prepared():
             shown.extend(images)
             return {"loss": self.weight**2}
 
-    fit_detector(
-        Spy(), make_scenes(size=2), epochs=1, batch_size=2, progress=False,
-        prepare=lambda batch: torch.zeros_like(batch),
-    )  # fmt: skip
-    assert len(shown) == 2
-    assert not any(image.any() for image in shown)
+    def pixels(images):
+        """Of each picture, mirrored or not."""
+        return sorted(sorted(image.flatten().tolist()) for image in images)
+
+    def seen(**settings):
+        shown.clear()
+        fit_detector(Spy(), some, epochs=1, batch_size=2, progress=False, **settings)
+        return pixels(shown)
+
+    some = make_scenes(size=2)
+    copies = components(some.images, "high + mean", 5, mean=some.mean_colour)
+    assert seen() == pixels(some.images)
+    assert seen(trained_on="high + mean", train_radius=5) == pixels(copies)
 
 
 def test_detectors_refuse():
@@ -479,6 +487,8 @@ def test_detectors_refuse():
     model = build_detector("small", num_classes=4)
     with pytest.raises(ValueError, match="data must hold at least one batch of 8 images, got 2"):
         fit_detector(model, make_scenes(size=2), epochs=1)
+    with pytest.raises(ValueError, match="trained_on and train_radius must come together, got low"):
+        fit_detector(model, make_scenes(size=2), epochs=1, batch_size=1, trained_on="low")
     with pytest.raises(ValueError, match="lr must be a finite number above 0, got -1"):
         fit_detector(model, make_scenes(size=2), epochs=1, batch_size=1, lr=-1.0)
 
@@ -494,6 +504,19 @@ def test_broken_loss_stops_training():
 
     with pytest.raises(FloatingPointError, match="loss became nan in epoch 1"):
         fit_detector(Broken(), make_scenes(size=2), epochs=1, batch_size=2, progress=False)
+
+
+@pytest.mark.slow
+def test_trained_weights_come_from_torchvision_s_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    stored = build_detector("resnet50", num_classes=91).state_dict()
+    torch.save(
+        stored, tmp_path / "hub" / "checkpoints" / "retinanet_resnet50_fpn_coco-eeacb38b.pth"
+    )
+    loaded = build_detector("resnet50", num_classes=91, trained=True).state_dict()
+    assert loaded
+    assert all(value.equal(stored[name]) for name, value in loaded.items())
 
 
 @pytest.mark.slow

@@ -107,9 +107,8 @@ def best_match(detections: Sequence[Detections], data: DetectionSet) -> list[Ten
 
     Parameters
     ----------
-    detections : sequence of Detections
-        One per image of ``data``.
-    data : DetectionSet
+    detections, data
+        As in :func:`mean_average_precision`.
 
     Returns
     -------

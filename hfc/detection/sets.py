@@ -1,7 +1,7 @@
 """Images with boxes, and the boxes that a detector finds."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -167,18 +167,14 @@ def components(
     tuple of Tensor
         Shapes of ``images``. Not clipped.
     """
-    return of_one_size(images, lambda batch: frequency.component(batch, name, radius, mean=mean))
-
-
-def of_one_size(images: Sequence[Tensor], change: Callable) -> tuple[Tensor, ...]:
-    """Images changed in batches ``(n, 3, H, W)`` of equal size, in their order."""
     groups: dict = {}
     for k, image in enumerate(images):
         groups.setdefault(image.shape, []).append(k)
-    changed = [None] * len(images)
+    copies = [None] * len(images)
     for members in groups.values():
         for part in (members[k : k + 32] for k in range(0, len(members), 32)):
-            batch = change(torch.stack([images[k] for k in part]))
-            for k, image in zip(part, batch, strict=True):
-                changed[k] = image
-    return tuple(changed)
+            batch = torch.stack([images[k] for k in part])
+            made = frequency.component(batch, name, radius, mean=mean)
+            for k, copy in zip(part, made, strict=True):
+                copies[k] = copy
+    return tuple(copies)

@@ -3,16 +3,15 @@
 import math
 import os
 import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from hfc import checkpoints
 from hfc.arguments import Count, Seed, checked
-from hfc.detection.sets import DetectionSet, of_one_size
+from hfc.detection.sets import DetectionSet, components
 from hfc.machine import progress_bar
-from hfc.training import History
+from hfc.training import SCHEDULES, History
 
 __all__ = ["fit_detector", "mirror"]
 
@@ -26,7 +25,8 @@ def fit_detector(
     batch_size: Count = 8,
     lr: float = 2e-3,
     seed: Seed = 0,
-    prepare: Callable | None = None,
+    trained_on: str | None = None,
+    train_radius: float | None = None,
     resume: str | os.PathLike | None = None,
     progress: bool = True,
 ) -> History:
@@ -46,9 +46,9 @@ def fit_detector(
         Learning rate, at its highest.
     seed : int
         Order and mirroring of the pictures. The initial weights are the model's.
-    prepare : callable, optional
-        What is done to a batch ``(n, 3, H, W)`` before the network sees it, a low-pass for
-        example; it may draw from torch's global random state.
+    trained_on, train_radius : str and float, optional
+        Name and radius of a component (:func:`hfc.frequency.component`) that takes the place of
+        every picture; a mean colour is that of ``data``. Both or none.
     resume : path, optional
         Checkpoint file, as in :func:`hfc.training.fit`.
     progress : bool
@@ -62,8 +62,8 @@ def fit_detector(
     Raises
     ------
     ValueError
-        If the set is smaller than a batch, ``lr`` is not above 0, or ``resume`` belongs to another
-        training.
+        If the set is smaller than a batch, ``lr`` is not above 0, a component lacks its radius or
+        is unknown, or ``resume`` belongs to another training.
     FloatingPointError
         If the loss becomes NaN or infinite; the last good checkpoint stays.
     """
@@ -73,11 +73,19 @@ def fit_detector(
         )
     if not (lr > 0 and math.isfinite(lr)):
         raise ValueError(f"lr must be a finite number above 0, got {lr}")
+    if (trained_on is None) != (train_radius is None):
+        raise ValueError(
+            f"trained_on and train_radius must come together, got {trained_on} and {train_radius}"
+        )
+    recipe = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
+    recipe |= {"trained_on": trained_on, "train_radius": train_radius}
+    identity = {"recipe": recipe, "data": data.fingerprint, "model": repr(model)}
     device = next(model.parameters()).device
     data = data.to(device)
+    images = data.images
+    if trained_on is not None:
+        images = components(images, trained_on, train_radius, mean=data.mean_colour)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=1e-4)
-    recipe = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
-    identity = {"recipe": recipe, "data": data.fingerprint, "model": repr(model)}
     history, steps = History(), len(data) // batch_size
     if resume is not None:
         history.rows = checkpoints.load(resume, model, optimizer, identity, device)
@@ -90,50 +98,51 @@ def fit_detector(
         show=progress,
     ) as bar:
         for epoch in range(done, epochs):
-            start, generator = time.perf_counter(), torch.Generator().manual_seed(seed)
-            generator.manual_seed(int(torch.randint(2**62, (epoch + 1,), generator=generator)[-1]))
-            model.train()
-            total = 0.0
-            order = torch.randperm(len(data), generator=generator)
-            for step in range(steps):
-                for group in optimizer.param_groups:
-                    group["lr"] = lr * _triangle((epoch * steps + step + 0.5) / (epochs * steps))
-                chosen = order[step * batch_size :][:batch_size].tolist()
-                images, targets = _batch(data.take(chosen), prepare, generator)
-                loss = sum(model(images, targets).values())
-                if not loss.isfinite():
-                    raise FloatingPointError(
-                        f"loss became {loss.item()} in epoch {epoch + 1}; try a smaller lr"
-                    )
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                total += loss.item()
-                bar.update()
-            row = {"epoch": epoch + 1, "loss": total / steps}
-            history.rows.append(row | {"seconds": time.perf_counter() - start})
+            history.rows.append(_epoch(model, images, data, recipe, optimizer, epoch, bar))
             if resume is not None:
                 checkpoints.save(resume, model, optimizer, identity, history.rows)
-            bar.set_postfix(epoch=epoch + 1, loss=f"{row['loss']:.3f}")
+            bar.set_postfix(epoch=epoch + 1, loss=f"{history.rows[-1]['loss']:.3f}")
     model.eval()
     return history
 
 
-def _triangle(part):
-    """Share of the highest learning rate after this part of the training."""
-    return min(part / 0.25, (1 - part) / 0.75)
+def _epoch(model, images, data, recipe, optimizer, epoch, bar):
+    start, total, size = time.perf_counter(), 0.0, recipe["batch_size"]
+    model.train()
+    # Each epoch has a random stream of its own, so that a resumed training repeats it.
+    generator = torch.Generator().manual_seed(recipe["seed"] * 10_000 + epoch)
+    order = torch.randperm(len(data), generator=generator)
+    steps = len(data) // size
+    for step in range(steps):
+        part = (epoch * steps + step + 0.5) / (recipe["epochs"] * steps)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe["lr"] * SCHEDULES["triangle"](part)
+        chosen = order[step * size : (step + 1) * size].tolist()
+        loss = sum(model(*_batch(images, data, chosen, generator)).values())
+        if not loss.isfinite():
+            raise FloatingPointError(
+                f"loss became {loss.item()} in epoch {epoch + 1}; try a smaller lr"
+            )
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        total += loss.item()
+        bar.update()
+    seconds = time.perf_counter() - start
+    return {"epoch": epoch + 1, "loss": total / steps, "seconds": seconds}
 
 
-def _batch(data, prepare, generator):
-    """Images and targets as a detector takes them, half of them mirrored."""
-    images = data.images if prepare is None else of_one_size(data.images, prepare)
-    mirrored = (torch.rand(len(data), generator=generator) < 0.5).tolist()
+def _batch(images, data, chosen, generator):
+    """Images and targets as a detector takes them, about half of them mirrored."""
+    mirrored = (torch.rand(len(chosen), generator=generator) < 0.5).tolist()
     shown, targets = [], []
-    for image, boxes, labels, flip in zip(images, data.boxes, data.labels, mirrored, strict=True):
-        shown.append(image.flip(-1) if flip else image)
-        targets.append({"boxes": mirror(boxes, image.shape[-1]) if flip else boxes})
-        targets[-1]["labels"] = labels
+    for k, flip in zip(chosen, mirrored, strict=True):
+        image, boxes = images[k], data.boxes[k]
+        if flip:
+            image, boxes = image.flip(-1), mirror(boxes, image.shape[-1])
+        shown.append(image)
+        targets.append({"boxes": boxes, "labels": data.labels[k]})
     return shown, targets
 
 
