@@ -7,10 +7,10 @@ of the book has these seeds.
 
 A first pilot on the same seeds, with other initial weights, left the GELU networks only; its table
 was not kept. The one beside this file leaves the ReLU networks of the same widths, too, and by
-itself would choose one of them. Read over both, the cheapest that never fails is ``plain``. On a processor without bfloat16 it takes 68 to 76
-core-seconds for 10 epochs, not the 60 that were wished for; ReLU would take 49 to 52. How much a
-network reads at r = 12 depends on its initial weights, so a quarter of the time did not seem worth
-a floor.
+itself would choose one of them. Read over both, the cheapest that never fails is ``plain``. On a
+processor without bfloat16 it takes 68 to 76 core-seconds for 10 epochs, not the 60 that were wished
+for; ReLU would take 49 to 52. How much a network reads at r = 12 depends on its initial weights, so
+a quarter of the time did not seem worth a floor.
 """
 
 import csv

@@ -562,3 +562,23 @@ def test_only_data_frames_are_tables():
 def test_a_label_is_not_empty():
     with pytest.raises(ValueError, match="label must say what the table shows"):
         display.table(small_frame(), " ")
+
+
+@pytest.mark.parametrize(
+    "longest", ["no", "a label of 20 letters", "BatchNorm, running statistics"]
+)
+@pytest.mark.parametrize("kind", ["line_plot", "small_multiples"])
+def test_legend_stays_inside_its_figure(monkeypatch, longest, kind):
+    drawn = []
+    monkeypatch.setattr(display.plots, "show", lambda figure, alt: drawn.append(figure))
+    lines = {f"{longest[:-1]}{k}": ([0, 1], [k, k]) for k in range(4)}
+    many = {"left": lines, "right": lines}
+    getattr(display.plots, kind)(
+        many if kind == "small_multiples" else lines, xlabel="x", ylabel="y", alt="lines"
+    )
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    box, (legend,) = figure.bbox, figure.legends
+    inside = legend.get_window_extent()
+    assert box.x0 <= inside.x0 < inside.x1 <= box.x1
+    assert box.y0 <= inside.y0 < inside.y1 <= box.y1

@@ -174,8 +174,7 @@ def line_plot(
             getattr(axes, f"{axis}axis").set_major_formatter("{x:g}")
         axes.set(**limits)
         if len(lines) > 1:
-            short = max(map(len, lines)) <= 20
-            figure.legend(loc="outside upper left", ncols=2 if short else 1)
+            _legend(figure, axes)
     return show(figure, alt)
 
 
@@ -221,9 +220,15 @@ def small_multiples(
             spots[len(plots) - 2].xaxis.set_tick_params(labelbottom=True)
         figure.supxlabel(xlabel, fontsize=_STYLE["axes.labelsize"])
         figure.supylabel(ylabel, fontsize=_STYLE["axes.labelsize"])
-        handles, labels = spots[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=2)
+        _legend(figure, spots[0])
     return show(figure, alt)
+
+
+def _legend(figure, axes):
+    """Above the plots; in two columns where the labels are short enough for the width."""
+    handles, labels = axes.get_legend_handles_labels()
+    short = max(map(len, labels)) <= 20
+    figure.legend(handles, labels, loc="outside upper left", ncols=2 if short else 1)
 
 
 def _draw(axes, lines, roles, markers):
