@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status."""
     from hfc import data  # torch is loaded when a command runs, not on import
     from hfc.study import catalogue
+    from hfc.study.kinds import DATASETS
 
     parser = argparse.ArgumentParser(prog="python -m hfc", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -35,7 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
         choices=_SCALES,
         help="default quick; with --wanted paper on a GPU, else cpu",
     )
-    reproduce.add_argument("--data", choices=data.NAMES, help="default synthetic")
+    reproduce.add_argument(
+        "--data", choices=DATASETS, help="default synthetic, for detectors scenes"
+    )
+    reproduce.add_argument("--root", help="folder of the data (default $HFC_DATA or ~/.cache/hfc)")
     reproduce.add_argument("--seeds", type=int, help="how many (default 3)")
     reproduce.add_argument(
         "--folder",
@@ -65,11 +70,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _reproduce(chosen):
     from hfc.study import catalogue
+    from hfc.study.kinds import embedded
     from hfc.study.wanted import Wanted
 
     if chosen.list:
         _list(chosen.scale or "quick")
         return
+    if chosen.root is not None:
+        os.environ["HFC_DATA"] = chosen.root  # for the workers, too
     if chosen.wanted:
         runs, folder = _wanted(chosen)
     elif chosen.experiment is None:
@@ -78,7 +86,10 @@ def _reproduce(chosen):
         names = catalogue.experiments() if chosen.experiment == "all" else [chosen.experiment]
         scale = chosen.scale or "quick"
         seeds = 3 if chosen.seeds is None else chosen.seeds
-        runs = [Wanted(name, scale, chosen.data or "synthetic", seeds) for name in names]
+        runs = [
+            Wanted(name, scale, chosen.data or embedded(catalogue.scale(name, scale).base), seeds)
+            for name in names
+        ]
         folder = chosen.folder or "runs"
     failures = []
     for k, run in enumerate(runs):

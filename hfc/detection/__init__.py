@@ -8,22 +8,28 @@
 """
 
 from hfc.detection.coco import load_coco
+from hfc.detection.controls import brightened, mirrored, recompressed
 from hfc.detection.networks import build_detector
 from hfc.detection.scenes import make_scenes
 from hfc.detection.scores import best_match, detect, mean_average_precision
 from hfc.detection.sets import Detections, DetectionSet, components
+from hfc.detection.sources import load_detection
 from hfc.detection.training import fit_detector, mirror
 
 __all__ = [
     "DetectionSet",
     "Detections",
     "best_match",
+    "brightened",
     "build_detector",
     "components",
     "detect",
     "fit_detector",
     "load_coco",
+    "load_detection",
     "make_scenes",
     "mean_average_precision",
     "mirror",
+    "mirrored",
+    "recompressed",
 ]

@@ -15,6 +15,8 @@ from hfc.detection.sets import DetectionSet
 
 __all__ = ["load_coco"]
 
+_MOST_IDS = 1000
+
 
 @checked
 def load_coco(
@@ -23,6 +25,7 @@ def load_coco(
     *,
     size: Count | None = None,
     side: Count | None = None,
+    by_id: bool = False,
 ) -> DetectionSet:
     """Load a detection set in the COCO format.
 
@@ -39,11 +42,15 @@ def load_coco(
     side : int, optional
         Pictures are shrunk, by averaging, until their shorter side has this many pixels; smaller
         ones stay as they are. Boxes follow.
+    by_id : bool
+        Whether labels are the ids of the categories, as torchvision's trained detectors have
+        them, instead of counting the categories in the order of their ids.
 
     Returns
     -------
     DetectionSet
-        Labels count the categories in the order of their ids. Pictures without annotation stay.
+        Pictures without annotation stay. With ``by_id`` a class that no category names is called
+        ``"unused"``.
 
     Raises
     ------
@@ -56,7 +63,15 @@ def load_coco(
     source = folder / instances
     wanted = _parsed(source)
     categories = sorted(wanted["categories"], key=lambda category: category["id"])
+    names = [category["name"] for category in categories]
     label_of = {category["id"]: label for label, category in enumerate(categories)}
+    if by_id:
+        if not 0 <= categories[0]["id"] <= categories[-1]["id"] <= _MOST_IDS:
+            got = [category["id"] for category in categories]
+            raise DatasetError(f"{source}: ids of categories must be 0 to {_MOST_IDS}, got {got}")
+        label_of = {category["id"]: category["id"] for category in categories}
+        name_of = {category["id"]: category["name"] for category in categories}
+        names = [name_of.get(k, "unused") for k in range(categories[-1]["id"] + 1)]
     entries = wanted["images"][:size]
     known = {entry["id"] for entry in wanted["images"]}
     boxes_of = {entry["id"]: [] for entry in entries}
@@ -81,8 +96,7 @@ def load_coco(
         corners = torch.tensor([box for box, _ in found], dtype=torch.float64).reshape(-1, 4)
         boxes.append(_fitted(corners, factors, image))
         labels.append(torch.tensor([label for _, label in found], dtype=torch.int64))
-    names = tuple(category["name"] for category in categories)
-    return DetectionSet(tuple(images), tuple(boxes), tuple(labels), names, source.stem)
+    return DetectionSet(tuple(images), tuple(boxes), tuple(labels), tuple(names), source.stem)
 
 
 def _parsed(source):
@@ -110,8 +124,9 @@ def _parsed(source):
         ids = [row["id"] for row in rows]
         if len(set(ids)) < len(ids):
             raise DatasetError(f"{source}: {part} must have different ids")
-    if not found["images"]:
-        raise DatasetError(f"{source} lists no images")
+    for part in ("images", "categories"):
+        if not found[part]:
+            raise DatasetError(f"{source} lists no {part}")
     return found
 
 

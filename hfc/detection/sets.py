@@ -150,7 +150,12 @@ class Detections:
 
 @checked
 def components(
-    images: Sequence[Tensor], name: str, radius: float, *, mean: Tensor | None = None
+    images: Sequence[Tensor],
+    name: str,
+    radius: float,
+    *,
+    mean: Tensor | None = None,
+    of_nyquist: bool = False,
 ) -> tuple[Tensor, ...]:
     """Components of images whose sizes may differ; boxes stay where they are.
 
@@ -160,7 +165,10 @@ def components(
         Each ``(3, H, W)``.
     name, radius, mean
         As in :func:`hfc.frequency.component`. The radius is in waves per image, whatever its
-        size; half the shorter side is the Nyquist frequency.
+        size.
+    of_nyquist : bool
+        Whether the radius is a share of the Nyquist frequency instead: of half the shorter side,
+        in waves per image.
 
     Returns
     -------
@@ -174,7 +182,8 @@ def components(
     for members in groups.values():
         for part in (members[k : k + 32] for k in range(0, len(members), 32)):
             batch = torch.stack([images[k] for k in part])
-            made = frequency.component(batch, name, radius, mean=mean)
+            waves = radius * min(batch.shape[-2:]) / 2 if of_nyquist else radius
+            made = frequency.component(batch, name, waves, mean=mean)
             for k, copy in zip(part, made, strict=True):
                 copies[k] = copy
     return tuple(copies)

@@ -4,11 +4,20 @@ import difflib
 from functools import lru_cache
 from importlib import import_module
 
-from hfc.study.settings import Experiment, Scale
+from hfc.study.settings import Experiment, Scale, Settings
 
-__all__ = ["ROOMS", "experiment", "experiments", "image_passes", "rules", "scale"]
+__all__ = [
+    "ROOMS",
+    "experiment",
+    "experiments",
+    "image_passes",
+    "is_attacked",
+    "reference_data",
+    "rules",
+    "scale",
+]
 
-ROOMS = ("low_and_high", "memorisation", "heuristics", "robustness", "biases")
+ROOMS = ("low_and_high", "memorisation", "heuristics", "robustness", "detection", "biases")
 
 
 @lru_cache(maxsize=1)
@@ -51,6 +60,17 @@ def scale(name: str, scale: str) -> Scale:
     return _named("scale", scale, experiment(name).scales)
 
 
+def reference_data(name: str) -> str:
+    """The data set of an experiment's reference results at scale ``cpu``."""
+    dataset = scale(name, "cpu").base.dataset
+    return "cifar10" if dataset == "synthetic" else dataset
+
+
+def is_attacked(settings: Settings) -> bool:
+    """Whether the network of some settings trains against an attack; detectors never do."""
+    return bool(getattr(settings.recipe, "adversarial", False))
+
+
 def image_passes(name: str, scale: str, *, whole: int = 50_000) -> int:
     """What one seed of an experiment costs, as images that go through a network and back.
 
@@ -68,7 +88,7 @@ def image_passes(name: str, scale: str, *, whole: int = 50_000) -> int:
 
     def passes(settings):
         recipe = settings.recipe
-        steps = recipe.attack_steps if recipe.adversarial else 0
+        steps = recipe.attack_steps if is_attacked(settings) else 0
         return recipe.epochs * (settings.train_size or whole) * (1 + steps)
 
     return sum(

@@ -5,6 +5,7 @@ import pandas as pd
 from hfc import display
 from hfc.study import catalogue
 from hfc.study.catalogue import image_passes
+from hfc.study.kinds import embedded
 from hfc.study.results import load
 
 __all__ = ["table"]
@@ -24,8 +25,8 @@ def table() -> display.Table:
 
 
 def _row(name):
-    quick = _seconds(name, "quick", "synthetic")
-    cpu = _seconds(name, "cpu", "cifar10")
+    quick = _seconds(name, "quick", embedded(catalogue.scale(name, "quick").base))
+    cpu = _seconds(name, "cpu", catalogue.reference_data(name))
     passes = {scale: 3 * image_passes(name, scale) / 1e6 for scale in ("quick", "cpu", "paper")}
     return {
         ("quick", "seconds"): "–" if quick is None else f"{quick:.0f}",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hfc.machine import default_device, threads
 from hfc.study.code import closure, code_hash, digest
+from hfc.study.kinds import kind
 from hfc.study.provenance import versions
 from hfc.study.settings import Settings, as_json
 
@@ -18,15 +19,21 @@ __all__ = ["identity", "network_file", "unit_code"]
 _LOADED = time.time()
 
 
-def unit_code(measure: Callable) -> str:
+def unit_code(measure: Callable, settings: Settings) -> str:
     """Hash of the code that a unit's numbers come from: its training and its measure.
+
+    Parameters
+    ----------
+    measure : callable
+    settings : Settings or DetectorSettings
+        Their type decides what trains.
 
     Raises
     ------
     RuntimeError
         If a file of that code has changed since it was loaded.
     """
-    return _current(("hfc.study.unit", measure.__module__))
+    return _current((kind(settings).__name__, measure.__module__))
 
 
 def _current(modules):
@@ -92,7 +99,7 @@ def network_file(folder: Path, settings: Settings, files: str) -> Path:
     own = {
         "settings": settings.training(),
         "seed": settings.recipe.seed,
-        "code": _current(("hfc.study.unit",)),
+        "code": _current((kind(settings).__name__,)),
         "data": files,
         "threads": threads(),
         "versions": versions(),

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from torch import nn
 
-from hfc import data
 from hfc.data import ImageSet
+from hfc.detection import DetectionSet
 from hfc.machine import threads, using_threads
 from hfc.study import catalogue, run, unit
 from hfc.study.code import code_hash, digest
 from hfc.study.identity import network_file
+from hfc.study.kinds import content_digest, embedded, kind
 from hfc.study.provenance import versions
 from hfc.study.results import Result
 from hfc.training import History, Recipe
@@ -26,7 +27,7 @@ __all__ = ["dataset", "folder", "kept", "live", "live_network"]
 
 
 def dataset() -> str:
-    """The data set of live experiments: ``$HFC_DATASET``, else ``"synthetic"``."""
+    """The data set of live classifiers: ``$HFC_DATASET``, else ``"synthetic"``."""
     return os.environ.get("HFC_DATASET", "synthetic")
 
 
@@ -58,7 +59,7 @@ def kept(name: str, recipe: Recipe) -> Path:
 
 
 def live(name: str, seeds: int = 3, **changes) -> Result:
-    """Run an experiment at scale ``quick`` on the chapter's data set.
+    """Run an experiment at scale ``quick`` on the chapter's data set, detectors on scenes.
 
     Parameters
     ----------
@@ -69,7 +70,13 @@ def live(name: str, seeds: int = 3, **changes) -> Result:
     -------
     Result
     """
-    return run.run(name, "quick", dataset(), seeds, folder=_place(changes), shrink=True, **changes)
+    chosen = _dataset(catalogue.scale(name, "quick").base)
+    return run.run(name, "quick", chosen, seeds, folder=_place(changes), shrink=True, **changes)
+
+
+def _dataset(settings):
+    made = embedded(settings)
+    return dataset() if made == "synthetic" else made
 
 
 def _place(changes):
@@ -80,7 +87,7 @@ def _place(changes):
 
 def live_network(
     name: str, *, seed: int = 0, progress: bool = True, **where
-) -> tuple[nn.Module, ImageSet, ImageSet, History]:
+) -> tuple[nn.Module, ImageSet | DetectionSet, ImageSet | DetectionSet, History]:
     """The network of one unit of an experiment at scale ``quick``.
 
     Parameters
@@ -97,14 +104,15 @@ def live_network(
     Returns
     -------
     model, train_set, test_set, history
-        As from :func:`hfc.study.unit.train`.
+        As from :func:`hfc.study.unit.train`, or :func:`hfc.study.detectors.train`.
 
     Raises
     ------
     ValueError
         If there is no such experiment, condition or setting.
     """
-    conditions = list(catalogue.scale(name, "quick").each(dataset=dataset()))
+    chosen_scale = catalogue.scale(name, "quick")
+    conditions = list(chosen_scale.each(dataset=_dataset(chosen_scale.base)))
     label = {key: value for key, value in where.items() if key in conditions[0].label}
     chosen = [c for c in conditions if label.items() <= c.label.items()]
     if not chosen:
@@ -112,7 +120,7 @@ def live_network(
         raise ValueError(f"{name} has no condition {label} at scale quick, only {known}")
     changes = {key: value for key, value in where.items() if key not in label}
     settings = unit.seeded(chosen[0].settings.changed(**changes), seed)
-    files = data.content_digest(settings.dataset)
+    files = content_digest(settings.dataset)
     with using_threads(threads()):
         kept = network_file(_place(changes), settings, files)
-        return unit.train(settings, resume=kept, progress=progress)
+        return kind(settings).train(settings, resume=kept, progress=progress)

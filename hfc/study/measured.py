@@ -418,11 +418,26 @@ class Measurements:
     def at_three_levels(self) -> dict[str, "Measurements"]:
         """The measurements at the common accuracy, and 5 and 10 points below, by level in words.
 
-        A difference that depends on where networks are compared shows here.
+        A difference that depends on where networks are compared shows here. The levels are closer
+        where some network was above the lowest of them when it was first measured.
+
+        Raises
+        ------
+        ValueError
+            If some network was first measured above what another one reached.
         """
         best = self.common_accuracy()
-        levels = (best, best - 0.05, best - 0.1)
-        return {f"{100 * level:.0f} %": self.at_accuracy(level) for level in levels}
+        match = self._matched()
+        first = match.isel(epoch=match.notnull().argmax("epoch")).max().item()
+        lowest = float(np.ceil(100 * (first + 2 * ROUNDING)) / 100)  # above it, whatever the digits
+        if lowest >= best:
+            raise ValueError(
+                f"networks cannot be matched: one began at {100 * first:.1f} %, and not all "
+                f"reached more than {100 * best:.0f} %"
+            )
+        step = min(0.05, (best - lowest) / 2)
+        levels = (best, best - step, best - 2 * step)
+        return {f"{100 * level:.3g} %": self.at_accuracy(level) for level in levels}
 
     def _matched(self):
         if "epoch" not in self.keys or "_match" not in self._dataset:

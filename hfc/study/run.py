@@ -21,17 +21,19 @@ from pathlib import Path
 import joblib
 import torch
 
-from hfc import data
 from hfc.arguments import checked
+from hfc.data import DatasetError
 from hfc.files import write_whole
 from hfc.machine import default_device, progress_bar, threads
 from hfc.study import catalogue
+from hfc.study.catalogue import is_attacked
 from hfc.study.code import digest
 from hfc.study.identity import identity, network_file, unit_code
+from hfc.study.kinds import content_digest, embedded, kind
 from hfc.study.provenance import provenance
 from hfc.study.results import Result, Unit, load, merged, path, save
 from hfc.study.settings import Settings, as_json
-from hfc.study.unit import compute, network, seeded
+from hfc.study.unit import seeded
 
 __all__ = ["run"]
 
@@ -45,7 +47,7 @@ _DAY = 86_400  # seconds, after which nobody is writing a file any more
 def run(
     name: str,
     scale: str = "quick",
-    dataset: str = "synthetic",
+    dataset: str | None = None,
     seeds: int | Sequence[int] = 3,
     *,
     attacked: int | None = None,
@@ -64,8 +66,9 @@ def run(
     name : str
         One of :func:`hfc.study.catalogue.experiments`.
     scale : {"quick", "cpu", "paper"}
-    dataset : str
-        One of :data:`hfc.data.NAMES`.
+    dataset : str, optional
+        One of :data:`hfc.study.kinds.DATASETS`; default what is made here, ``"synthetic"`` or
+        ``"scenes"``.
     seeds : int or sequence of int
         Which seeds, or how many from 0 on. A seed decides the initial weights, the order of
         the images, and the synthetic set or the subset of a real one.
@@ -108,6 +111,7 @@ def run(
     """
     experiment = catalogue.experiment(name)
     chosen = catalogue.scale(name, scale)
+    dataset = dataset or embedded(chosen.base)
     conditions = list(chosen.each(dataset=dataset, **changes))
     count = seeds if isinstance(seeds, int) else len(seeds)
     if count > _MOST_SEEDS:
@@ -121,12 +125,13 @@ def run(
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     for condition in conditions:
-        network(condition.settings, classes=10, channels=3)  # complains of what none can be made
+        # It complains of what none can be made.
+        kind(condition.settings).network(condition.settings, classes=10, channels=3)
         if experiment.check is not None:
             experiment.check(condition.settings)
 
     folder = None if folder is None else Path(folder).absolute()  # wherever a worker stands
-    code, files = unit_code(experiment.measure), data.content_digest(dataset)
+    code, files = unit_code(experiment.measure, chosen.base), content_digest(dataset)
 
     def task(condition, seed):
         settings = seeded(condition.settings, seed)
@@ -152,7 +157,7 @@ def run(
         task(condition, seed)
         for k, seed in enumerate(seeds)
         for condition in conditions
-        if attacked is None or k < attacked or not condition.settings.recipe.adversarial
+        if attacked is None or k < attacked or not is_attacked(condition.settings)
     ]
     grown = _units_of(folder, name, scale, dataset)
     lost = {u.seed for u in grown if u.records} - {u.seed for u in others(grown)} - set(seeds)
@@ -273,7 +278,7 @@ class _Task:
     def compute(self, progress) -> Unit:
         measure = catalogue.experiment(self.name).measure
         origin = provenance(default_device(), self.threads, self.code)
-        made = compute(
+        made = kind(self.settings).compute(
             self.settings,
             measure,
             threads=self.threads,
@@ -295,7 +300,7 @@ def _attempt(task, progress, parent):
             unit = task.compute(progress)
         digest(asdict(unit))  # fails here, not where it is stored
         return task, unit
-    except (data.DatasetError, FloatingPointError) as error:  # says all there is to say
+    except (DatasetError, FloatingPointError) as error:  # says all there is to say
         return task, str(error)
     except Exception:  # reported at the end, so that the other units are not lost
         return task, traceback.format_exc()

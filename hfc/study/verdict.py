@@ -70,15 +70,17 @@ def margin(step: dict) -> str:
     return f"{side} {number}{several}"
 
 
-def judge(name: str, *, scale: str = "cpu", dataset: str = "cifar10") -> Judged:
+def judge(name: str, *, scale: str = "cpu", dataset: str | None = None) -> Judged:
     """The verdict on a claim, and how it came about.
 
     Parameters
     ----------
     name : str
         Id of the claim.
-    scale, dataset : str
+    scale : str
         Which results to judge by.
+    dataset : str, optional
+        Of these; default that of the reference results.
 
     Returns
     -------
@@ -95,7 +97,10 @@ def judge(name: str, *, scale: str = "cpu", dataset: str = "cifar10") -> Judged:
     needed = [claim[key] for key in ("experiment", "also") if key in claim]
     needed += claim.get("others", [])
     try:
-        found = [load(experiment, scale=scale, dataset=dataset) for experiment in needed]
+        found = [
+            load(name, scale=scale, dataset=dataset or catalogue.reference_data(name))
+            for name in needed
+        ]
     except FileNotFoundError:
         return Judged(name, "not tested")
     if not all(unit.records for result in found for unit in result.units):

@@ -4,8 +4,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from hfc import data
 from hfc.study import catalogue
+from hfc.study.kinds import DATASETS
 
 __all__ = ["WANTED", "Wanted", "wanted"]
 
@@ -52,8 +52,8 @@ def wanted(file: Path = WANTED) -> list[Wanted]:
         raise ValueError(f"{file} is no list of wanted runs: {error}") from error
     for run in runs:
         catalogue.scale(run.experiment, run.scale)
-        if run.data not in data.NAMES:
-            raise ValueError(f"data must be one of {', '.join(data.NAMES)}, got {run.data!r}")
+        if run.data not in DATASETS:
+            raise ValueError(f"data must be one of {', '.join(DATASETS)}, got {run.data!r}")
         least = {"seeds": 1, "first": 0} | ({"attacked": 1} if run.attacked is not None else {})
         for name, lowest in least.items():
             value = getattr(run, name)

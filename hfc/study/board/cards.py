@@ -4,7 +4,8 @@ from html import escape
 
 from hfc.display import Picture
 from hfc.study import steps
-from hfc.study.results import RESULTS, load
+from hfc.study.catalogue import reference_data
+from hfc.study.results import RESULTS, load, path
 from hfc.study.verdict import claims, reference
 
 __all__ = ["cards", "command"]
@@ -45,10 +46,10 @@ def command(name: str) -> str | None:
     if experiment is None:
         return None
     try:
-        seeds = len(load(experiment).seeds)
+        seeds = len(load(experiment, dataset=reference_data(experiment)).seeds)
     except FileNotFoundError:
         seeds = 5
-    where = f"--scale cpu --data cifar10 --seeds {seeds} --folder runs"
+    where = f"--scale cpu --data {reference_data(experiment)} --seeds {seeds} --folder runs"
     return f"python -m hfc reproduce {experiment} {where}"
 
 
@@ -93,10 +94,11 @@ def _listed(value):
 def _scales(claim):
     if "experiment" not in claim:
         return "Nothing is measured for it."
-    told = []
+    told, dataset = [], reference_data(claim["experiment"])
     for scale in _SCALES:
-        if (RESULTS / claim["experiment"] / f"{scale}-cifar10.json").is_file():
-            seeds = load(claim["experiment"], scale=scale).seeds
+        if path(RESULTS, claim["experiment"], scale, dataset).is_file():
+            seeds = load(claim["experiment"], scale=scale, dataset=dataset).seeds
             told.append(f"{len(seeds)} seeds at scale {scale} ({seeds[0]} to {seeds[-1]})")
     told = " and ".join(told) or "no result yet"
-    return escape(f"Experiment {claim['experiment']}, CIFAR-10: {told}.")
+    where = {"cifar10": "CIFAR-10", "bccd": "blood cells (BCCD)"}[dataset]
+    return escape(f"Experiment {claim['experiment']}, {where}: {told}.")

@@ -94,7 +94,7 @@ def _seconds_a_pass(experiment):
     """Seconds of one core for an image that passes a network and back, measuring included."""
     for name in (experiment, "heuristics"):
         try:
-            units = load(name).units
+            units = load(name, dataset=catalogue.reference_data(name)).units
         except FileNotFoundError:
             continue
         seeds = len({unit.seed for unit in units})

@@ -7,13 +7,13 @@ from hfc.study.verdict import claims, judge
 __all__ = ["scoreboard"]
 
 
-def scoreboard(*, scale: str = "cpu", dataset: str = "cifar10") -> pd.DataFrame:
+def scoreboard(*, scale: str = "cpu", dataset: str | None = None) -> pd.DataFrame:
     """A verdict on every claim.
 
     Parameters
     ----------
-    scale, dataset : str
-        Which results to judge by.
+    scale, dataset
+        As in :func:`hfc.study.verdict.judge`.
 
     Returns
     -------
