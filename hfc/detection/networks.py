@@ -1,6 +1,8 @@
 """Detectors: torchvision's RetinaNet on a small backbone, EfficientNet-Lite0 or ResNet-50."""
 
 from collections import OrderedDict
+from pathlib import Path
+from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +46,8 @@ def build_detector(name: str, *, num_classes: Count, trained: bool = False) -> n
         If the name is unknown, or no trained weights fit.
     ModuleNotFoundError
         If ``"lite0"`` is asked for without its packages.
+    OSError
+        If torchvision's weights are neither there nor to be had.
 
     Notes
     -----
@@ -58,15 +62,12 @@ def build_detector(name: str, *, num_classes: Count, trained: bool = False) -> n
     if trained and num_classes != 91:
         raise ValueError(f"num_classes must be 91 for the weights of COCO, got {num_classes}")
     import_torchvision()
-    from torchvision.models.detection import RetinaNet, retinanet_resnet50_fpn
+    from torchvision.models.detection import RetinaNet
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
     if name == "resnet50":
-        weights = "COCO_V1" if trained else None
-        return retinanet_resnet50_fpn(
-            weights=weights, weights_backbone=None, num_classes=num_classes
-        )
+        return _resnet50(num_classes, trained)
     anchors = AnchorGenerator(_ANCHORS[name], ((1.0,),) * len(_ANCHORS[name]))
     backbone, mean, std = (
         (_SmallBackbone(), 0.5, 0.25)
@@ -84,6 +85,22 @@ _ANCHORS = {  # sides in pixels, level by level
     "small": ((14, 20, 28), (34, 44, 60)),
     "lite0": ((14, 20, 28), (34, 44, 60), (76, 98, 128)),
 }
+
+
+def _resnet50(num_classes, trained):
+    from torchvision.models import detection
+
+    weights = detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1 if trained else None
+    try:
+        return detection.retinanet_resnet50_fpn(
+            weights=weights, weights_backbone=None, num_classes=num_classes
+        )
+    except URLError as error:
+        place = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+        raise OSError(
+            f"torchvision's weights are not in {place} and cannot be downloaded from "
+            f"{weights.url}: {error.reason}"
+        ) from error
 
 
 def _as_it_is(image, target=None):

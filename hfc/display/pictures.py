@@ -69,6 +69,7 @@ def panels(
     alts: Sequence[str] | None = None,
     roles: Sequence[str | None] | None = None,
     circles: Sequence[float | None] | None = None,
+    boxes: Sequence[Sequence[tuple]] | None = None,
     width: int = 160,
 ) -> Picture:
     """Pictures side by side, which wrap where the page is narrow.
@@ -88,6 +89,9 @@ def panels(
     circles : sequence of float, optional
         For each picture a radius or ``None``: a circle around the centre ``(H // 2, W // 2)``
         of a shifted spectrum.
+    boxes : sequence of sequence of tuple, optional
+        For each picture rectangles to draw, each ``(x1, y1, x2, y2, role, text)``: corners in
+        pixels of the picture, a key of :data:`COLOURS`, and what stands at the upper left corner.
     width : int
         Width of a picture on a wide page, in CSS pixels.
 
@@ -99,13 +103,14 @@ def panels(
     ------
     ValueError
         If an alt text is empty, a role is unknown, an image has another shape, or there are
-        not as many captions, alts, roles and circles as images.
+        not as many captions, alts, roles, circles and lists of boxes as images.
     """
     images = list(images)
     alts = list(captions if alts is None else alts)
     roles = [None] * len(images) if roles is None else roles
     circles = [None] * len(images) if circles is None else circles
-    rows = zip(images, captions, alts, roles, circles, strict=True)
+    boxes = [()] * len(images) if boxes is None else boxes
+    rows = zip(images, captions, alts, roles, circles, boxes, strict=True)
     return _side_by_side([_panel(*row) for row in rows], alts, width)
 
 
@@ -119,20 +124,23 @@ def _side_by_side(figures, alts, width):
     return Picture(markup, "; ".join(alts))
 
 
-def _panel(image, caption, alt, role, circle):
+def _panel(image, caption, alt, role, circle, boxes):
     if not alt.strip():
         raise ValueError("every picture needs alt text, got an empty string")
     if role is not None and role not in COLOURS:
         raise ValueError(f"role must be one of {', '.join(COLOURS)} or None, got {role!r}")
     pixels = _pixels(image, 0.5 if role == "high" else 0.0)
-    ring = ""
+    height, across = pixels.shape[:2]
+    drawn = "".join(_box(box, across) for box in boxes)
     if circle is not None:
-        height, across = pixels.shape[:2]
-        ring = (
-            f'<svg viewBox="0 0 {across} {height}" aria-hidden="true" '
-            'style="position:absolute;inset:0;width:100%;height:100%">'
+        drawn += (
             f'<circle cx="{across // 2 + 0.5}" cy="{height // 2 + 0.5}" r="{circle + 0.5}" '
-            f'fill="none" stroke="{COLOURS["low"]}" stroke-width="{across / 80:.2f}"/></svg>'
+            f'fill="none" stroke="{COLOURS["low"]}" stroke-width="{across / 80:.2f}"/>'
+        )
+    if drawn:
+        drawn = (
+            f'<svg viewBox="0 0 {across} {height}" aria-hidden="true" '
+            f'style="position:absolute;inset:0;width:100%;height:100%">{drawn}</svg>'
         )
     line = f"border-top:4px solid {COLOURS[role] if role else 'transparent'};"
     text = html.escape(caption).replace("\n", "<br>")
@@ -141,8 +149,24 @@ def _panel(image, caption, alt, role, circle):
         '<div><div style="position:relative;line-height:0"><img class="dark-light" '
         f'src="{_png(pixels)}" alt="{html.escape(alt, quote=True)}" style="width:100%;'
         f"aspect-ratio:{pixels.shape[1]}/{pixels.shape[0]};padding:0;border-radius:0;"
-        f'background-color:transparent;image-rendering:pixelated">{ring}</div>'
+        f'background-color:transparent;image-rendering:pixelated">{drawn}</div>'
         f'<div style="{line}font-size:.85rem;padding-top:3px">{text}</div></div>'
+    )
+
+
+def _box(box, across):
+    """A rectangle with a dark rim, so that it shows on any picture, and its text."""
+    x1, y1, x2, y2, role, text = box
+    if role not in COLOURS:
+        raise ValueError(f"role must be one of {', '.join(COLOURS)}, got {role!r}")
+    line = across / 110
+    frame = f'<rect x="{x1:.1f}" y="{y1:.1f}" width="{x2 - x1:.1f}" height="{y2 - y1:.1f}" '
+    return (
+        f'{frame}fill="none" stroke="#000" stroke-opacity=".6" stroke-width="{2 * line:.2f}"/>'
+        f'{frame}fill="none" stroke="{COLOURS[role]}" stroke-width="{line:.2f}"/>'
+        f'<text x="{x1 + 1.5 * line:.1f}" y="{y1 + 7 * line:.1f}" font-size="{6.5 * line:.1f}" '
+        'font-family="sans-serif" fill="#fff" stroke="#000" stroke-opacity=".7" '
+        f'stroke-width="{line / 2:.2f}" paint-order="stroke">{html.escape(text)}</text>'
     )
 
 

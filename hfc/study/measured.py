@@ -39,9 +39,9 @@ _FLAGGED = ("accuracy", "robust")  # how names of numbers begin that flags belon
 class Measured:
     """One number for each seed, and for each value of the keys that are left open.
 
-    Shown as mean and half of the 95 % interval over seeds, ``"55 ± 2"``: a share in [0, 1] in
-    percent, unless :meth:`number` or :meth:`times` say otherwise. A ``⚑`` tells that the number of
-    some seed is flagged. Arithmetic pairs numbers by seed and by key.
+    Shown as mean and half of the 95 % interval over seeds, ``"55 ± 2"``, one seed as its number: a
+    share in [0, 1] in percent, unless :meth:`number` or :meth:`times` say otherwise. A ``⚑`` tells
+    that the number of some seed is flagged. Arithmetic pairs numbers by seed and by key.
 
     Attributes
     ----------
@@ -118,7 +118,9 @@ class Measured:
         if self.keys:
             return f"<Measured over {', '.join(self.keys)}>"
         mean, low, high = (self.factor * value for value in mean_interval(self.values))
-        text = f"{mean:.{self.decimals}f} ± {(high - low) / 2:.{self.decimals}f}"
+        text = f"{mean:.{self.decimals}f}"
+        if len(self.values) > 1:
+            text += f" ± {(high - low) / 2:.{self.decimals}f}"
         return text.replace("-", "−") + (" ⚑" if any(self.flags) else "")
 
     @property

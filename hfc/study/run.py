@@ -124,6 +124,7 @@ def run(
         raise ValueError(f"attacked must be 1 to {len(seeds)}, the number of seeds, got {attacked}")
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
+    files = content_digest(dataset)
     for condition in conditions:
         # It complains of what none can be made.
         kind(condition.settings).network(condition.settings, classes=10, channels=3)
@@ -131,7 +132,7 @@ def run(
             experiment.check(condition.settings)
 
     folder = None if folder is None else Path(folder).absolute()  # wherever a worker stands
-    code, files = unit_code(experiment.measure, chosen.base), content_digest(dataset)
+    code = unit_code(experiment.measure, chosen.base)
 
     def task(condition, seed):
         settings = seeded(condition.settings, seed)
