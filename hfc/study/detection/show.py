@@ -34,7 +34,7 @@ def boxed(
     classes: Sequence[str],
     *,
     roles: Sequence[str | None] | None = None,
-    width: int = 220,
+    width: int = 195,
 ) -> Picture:
     """Pictures side by side with the boxes that a detector is sure of, by the letters of classes.
 
@@ -138,8 +138,8 @@ def explorer_of(image: Tensor, found: dict, classes: Sequence[str], *, start: in
             )
         )
         waves = share * min(image.shape[-2:]) / 2
-        labels.append(f"{waves:.0f} waves, {share:g} of Nyquist")
-    return display.slideshow(frames, labels, name="radius r", start=start)
+        labels.append(f"{share:g}: {waves:.0f} waves")
+    return display.slideshow(frames, labels, name="r of Nyquist", start=start)
 
 
 def _split(image, share):
