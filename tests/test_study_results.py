@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hfc import files
 from hfc.study import catalogue, results
 from hfc.study.code import digest
+from hfc.study.kinds import embedded
 from hfc.study.results import Result, Unit, load, merged, save
 from hfc.study.verdict import claims
 from hfc.study.wanted import wanted
@@ -587,9 +588,12 @@ def test_every_experiment_has_a_reference_result_and_its_cost():
     stored = {(path.parent.name, path.stem) for path in COMMITTED}
     awaited = {run.experiment for run in wanted() if run.scale == "cpu"}
     for name in catalogue.experiments():
-        assert (name, "cpu-cifar10") in stored or name in awaited
-        if (name, "cpu-cifar10") in stored:
-            assert ((name, "quick-synthetic") in stored) == (name != "people")
+        reference = f"cpu-{catalogue.reference_data(name)}"
+        assert (name, reference) in stored or name in awaited
+        if (name, reference) in stored:
+            quick = catalogue.experiment(name).scales.get("quick")
+            cost = None if quick is None else f"quick-{embedded(quick.base)}"
+            assert ((name, cost) in stored) == (name != "people")
     assert {name for name, _ in stored} <= catalogue.experiments().keys()
     for path in results.RESULTS.glob("*/*.csv"):
         assert path.with_suffix(".json") in COMMITTED

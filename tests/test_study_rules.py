@@ -22,7 +22,7 @@ from hfc.study.biases import networks
 from hfc.study.criteria import Estimate
 from hfc.study.low_and_high import rules as definition
 from hfc.study.measured import Measured
-from hfc.study.results import RESULTS, load
+from hfc.study.results import RESULTS, load, path
 from hfc.study.robustness import rules as smoothing
 from hfc.study.steps import decisive, shown
 from hfc.study.verdict import claims, judge, judged, rule
@@ -781,7 +781,13 @@ def numbers_for(step, outcome):
 
 WITH_STEPS = [name for name, claim in claims().items() if "step" in claim]
 TESTED = [name for name in WITH_STEPS if name not in NEEDS_NO_RESULT]
-BEYOND = {"N4", "N5"}  # test_study_rules_beyond
+BEYOND = {"N4", "N5"} | {
+    "C19",
+    "O1",
+    "O2",
+    "O3",
+    "O4",
+}  # test_study_rules_beyond, test_study_detection
 
 
 @pytest.mark.parametrize("claim", TESTED)
@@ -930,7 +936,9 @@ def test_the_scoreboard_of_the_reference_results():
     for name, row in board.iterrows():
         assert row["statement"] == claims()[name]["statement"]
         assert row["verdict"] == judge(name).verdict
-        there = all((RESULTS / e / "cpu-cifar10.json").is_file() for e in needed(name))
+        there = all(
+            path(RESULTS, e, "cpu", catalogue.reference_data(e)).is_file() for e in needed(name)
+        )
         assert row["verdict"] in (VERDICTS if there else {"not tested"}), name
     assert set(board["verdict"][list(NEEDS_NO_RESULT)]) == {"reproduced"}
     assert board.loc["C23", "verdict"] == "adopted"
@@ -955,5 +963,6 @@ def test_the_steps_of_the_reference_results_in_a_table():
 
 def test_reference_results_have_seeds_enough_for_a_verdict():
     for name in {claim["experiment"] for claim in claims().values() if "experiment" in claim}:
-        if (RESULTS / name / "cpu-cifar10.json").is_file():  # else it is awaited
-            assert len(load(name, folder=RESULTS).seeds) >= 2
+        dataset = catalogue.reference_data(name)
+        if path(RESULTS, name, "cpu", dataset).is_file():  # else it is awaited
+            assert len(load(name, dataset=dataset, folder=RESULTS).seeds) >= 2

@@ -23,12 +23,11 @@ from hfc.study.detectors import train
 from hfc.study.identity import network_file, unit_code
 from hfc.study.kinds import content_digest
 from hfc.study.provenance import provenance
-from hfc.study.results import RESULTS
 from hfc.study.unit import seeded
 
 __all__ = ["cells", "make"]
 
-FILE = RESULTS / "detection" / "cells.json"
+FILE = Path(__file__).with_name("cells.json")
 _SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
 
 
