@@ -14,6 +14,7 @@ import hfc.__main__ as command_line
 from hfc.study import board, load
 from hfc.study.board.cards import command
 from hfc.study.board.plans import missing, seeds_needed
+from hfc.study.catalogue import reference_data
 from hfc.study.criteria import Criterion, Estimate
 from hfc.study.steps import decisive, shown
 from hfc.study.verdict import claims, judge, margin
@@ -80,13 +81,14 @@ def test_commands_are_understood(name, monkeypatch):
     asked = []
     monkeypatch.setattr(command_line, "_run", lambda run, folder, chosen: asked.append(run))
     assert command_line.main(arguments) == 0
-    assert asked == [Wanted(claims()[name]["experiment"], "cpu", "cifar10", asked[0].seeds)]
+    experiment = claims()[name]["experiment"]
+    assert asked == [Wanted(experiment, "cpu", reference_data(experiment), asked[0].seeds)]
 
 
 def test_counts_and_sentences():
     assert board.counts() == Counter(found.verdict for found in JUDGED.values())
     for verdict in board.counts():
-        listed = re.findall(r"\b([CN]\d+[abc]?) \(", board.said(verdict))
+        listed = re.findall(r"\b([CNO]\d+[abc]?) \(", board.said(verdict))
         assert listed == [name for name in claims() if JUDGED[name].verdict == verdict]
     assert board.said("no such word") == "none"
 
@@ -99,7 +101,7 @@ def test_overview_tells_every_outcome():
             assert f"{name} {found.verdict} ({outcomes})" in alt
 
 
-@pytest.mark.parametrize("chapter", [3, 4, 5])
+@pytest.mark.parametrize("chapter", [3, 4, 5, 6])
 def test_forest_counts_from_the_margin(chapter):
     alt = board.forest(chapter).alt
     for name, claim in claims().items():

@@ -92,6 +92,13 @@ def test_who_computes_what():
     assert image_passes("detection", "paper") == 0
 
 
+@pytest.mark.parametrize("name", ["quick", "cpu"])
+def test_every_detector_can_be_built(name):
+    (condition,) = scale("detection", name).each()
+    made = network(condition.settings, classes=3)
+    assert made.head.classification_head.num_classes == 3
+
+
 def test_a_seed_decides_the_weights():
     def weights(seed):
         made = network(settings(recipe=DetectorRecipe(epochs=1, seed=seed)), classes=4)

@@ -124,12 +124,12 @@ def run(
         raise ValueError(f"attacked must be 1 to {len(seeds)}, the number of seeds, got {attacked}")
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    files = content_digest(dataset)
-    for condition in conditions:
-        # It complains of what none can be made.
-        kind(condition.settings).network(condition.settings, classes=10, channels=3)
-        if experiment.check is not None:
+    if experiment.check is not None:
+        for condition in conditions:
             experiment.check(condition.settings)
+    files = content_digest(dataset)
+    for condition in conditions:  # it complains of what none can be made
+        kind(condition.settings).network(condition.settings, classes=10, channels=3)
 
     folder = None if folder is None else Path(folder).absolute()  # wherever a worker stands
     code = unit_code(experiment.measure, chosen.base)

@@ -2,8 +2,9 @@
 
 >>> import torch
 >>> from hfc.unfamiliar import separation
->>> separation(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.25, 0.8]))["AUROC"]
-0.8333333333333334
+>>> found = separation(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.25, 0.8]))
+>>> f"{found['AUROC']:.2f}"
+'0.83'
 """
 
 from hfc.unfamiliar.attacked import AgreedAnswer, SpectralDetector, disagreement

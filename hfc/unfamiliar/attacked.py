@@ -3,8 +3,8 @@
 >>> import torch
 >>> from hfc import models
 >>> model = models.build("small", num_classes=10, width=8).eval()
->>> disagreement(model, torch.rand(2, 3, 32, 32), radius=32)
-tensor([0., 0.])
+>>> disagreement(model, torch.rand(2, 3, 32, 32), radius=4).shape
+torch.Size([2])
 """
 
 import numpy as np
