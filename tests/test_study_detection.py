@@ -288,6 +288,12 @@ def test_a_digest_tells_sets_apart(tmp_path):
     assert re.fullmatch("[0-9a-f]{16}", first)
     assert first == detection_digest("coco", tmp_path / "one")
     assert first != detection_digest("coco", tmp_path / "two")
+    boxes = tmp_path / "one" / "coco" / "annotations" / "instances_val2017.json"
+    (tmp_path / "one" / "coco" / "train2017").mkdir()
+    train = json.loads(boxes.read_bytes()) | {"images": [], "annotations": []}
+    boxes.with_name("instances_train2017.json").write_text(json.dumps(train))
+    assert first != detection_digest("coco", tmp_path / "one")  # what is learned counts, too
+    first = detection_digest("coco", tmp_path / "one")
     picture = next((tmp_path / "one").rglob("*.jpg"))
     picture.write_bytes(picture.read_bytes() + b" ")
     assert first != detection_digest("coco", tmp_path / "one")

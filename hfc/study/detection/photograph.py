@@ -45,7 +45,7 @@ def cells():
         pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
     original, *copies = ([_detections(one) for one in part] for part in kept["found"])
     found = {None: original[0]} | dict(zip(kept["shares"], copies, strict=True))
-    return explorer_of(pixels, found, kept["classes"])
+    return explorer_of(pixels, found, kept["classes"], start=1)
 
 
 def make(folder: Path, seed: int = 10) -> None:

@@ -71,7 +71,7 @@ def boxed(
 
 def _counted(found, classes):
     counts = torch.bincount(found.labels, minlength=len(classes)).tolist()
-    told = [f"{count} of {name}" for count, name in zip(counts, classes, strict=True) if count]
+    told = [f"{count} {name}" for count, name in zip(counts, classes, strict=True) if count]
     return ", ".join(told) or "no box"
 
 
