@@ -213,6 +213,25 @@ def test_unfamiliar_pictures_are_looked_for_before_anything_is_trained(tmp_path,
         run("attacked", few=3, folder=tmp_path / "runs")
 
 
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    changes = {"train_size": 600, "test_size": 100, "few": 40, "recipe": {"epochs": 4}}
+    folder = tmp_path_factory.mktemp("watched")
+    return run("attacked", seeds=1, folder=folder, jobs=1, progress=False, **changes)
+
+
+def test_detectors_of_attacks_are_judged_by_what_fools(watched):
+    assert set(watched.measured.labels("detector")) == {"disagreement", "amplitudes"}
+    for record in watched.units[0].records:
+        assert 0 < record["fooled"] <= 1
+        for name in ("AUROC", "FPR95", "caught", "false alarms"):
+            assert 0 <= record[name] <= 1
+    two = watched.at(detector="disagreement", attack="adaptive", radius=8)
+    assert two.caught.values[0] <= 0.2  # it keeps both answers alike
+    clean = watched.at(detector="disagreement", radius=8)["false alarms"]
+    assert len({clean.at(attack=name).values[0] for name in ("PGD", "adaptive")}) == 1
+
+
 def coco(root, count=1):
     """A set in COCO's layout: pictures of 64x48 pixels, ids of categories with gaps."""
     pictures, notes = root / "coco" / "val2017", root / "coco" / "annotations"

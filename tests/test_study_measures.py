@@ -416,12 +416,15 @@ def test_perturbations_live_where_the_network_looks(sets):
 # Every experiment ----------------------------------------------------------------------------
 
 
+ELSEWHERE = ("people", "detection", "attacked")  # the last two in test_study_detection
+
+
 def tiny(name):
     """An experiment's first and last condition, on few images and for an epoch."""
     experiment = EXPERIMENTS[name]
     quick = experiment.scales["quick"]
     recipe = {"epochs": 1, "batch_size": 20, "attack_steps": 1}
-    own = {"train_size": 40, "test_size": 20, "width": 8, "epochs": quick.base.epochs and (1,)}
+    own = {"train_size": 50, "test_size": 20, "width": 8, "epochs": quick.base.epochs and (1,)}
     if hasattr(quick.base, "epsilons"):
         own["epsilons"] = quick.base.epsilons[:2]
     if hasattr(quick.base, "few"):
@@ -435,7 +438,7 @@ def tiny(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "people"])
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in ELSEWHERE])
 def test_every_experiment_runs(name, monkeypatch, tmp_path):
     monkeypatch.setitem(EXPERIMENTS, name, tiny(name))
     result = run(name, seeds=1, jobs=1, progress=False, folder=tmp_path)  # and can be stored

@@ -15,9 +15,7 @@ _SCENES = DetectorSettings(
     model="small",
     recipe=DetectorRecipe(epochs=10, lr=3e-3),
     train_size=600,
-    test_size=120,
-    fine_tuned=(1 / 4,),
-    fine_tune_epochs=2,
+    test_size=100,
 )
 # Blood cells, at half of their size: 240 x 320 pixels.
 _CELLS = DetectorSettings(
