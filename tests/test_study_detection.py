@@ -215,7 +215,7 @@ def test_unfamiliar_pictures_are_looked_for_before_anything_is_trained(tmp_path,
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    changes = {"train_size": 600, "test_size": 100, "few": 40, "recipe": {"epochs": 4}}
+    changes = {"train_size": 800, "test_size": 300, "few": 60, "recipe": {"epochs": 5}}
     folder = tmp_path_factory.mktemp("watched")
     return run("attacked", seeds=1, folder=folder, jobs=1, progress=False, **changes)
 
@@ -508,7 +508,7 @@ def test_what_the_chapter_says_of_the_live_detector():
     assert whole.mAP.mean - low.mAP.mean < 0.05
     assert high.mAP.mean < 0.15
     model, train_set, test_set, _ = live_network("detection")
-    assert len(train_set) == 600
+    assert len(train_set) == 500
     assert not model.training
     assert test_set.name == "scenes"
 

@@ -14,8 +14,8 @@ __all__ = ["EXPERIMENTS"]
 _SCENES = DetectorSettings(
     model="small",
     recipe=DetectorRecipe(epochs=10, lr=3e-3),
-    train_size=600,
-    test_size=100,
+    train_size=500,
+    test_size=80,
 )
 # Blood cells, at half of their size: 240 x 320 pixels.
 _CELLS = DetectorSettings(
